@@ -1,0 +1,48 @@
+# Every target does its own set-up: it needs Python 3.11+ and make, nothing else.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL = $(if $(shell command -v uv),uv pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q)
+
+.PHONY: demo test test-slow check format benchmark clean
+
+demo: $(VENV)/.runtime
+	$(BIN)/weatherglass demo
+
+test: $(VENV)/.develop check
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.develop
+	$(BIN)/python -m pytest -m slow --timeout 3600
+
+check: $(VENV)/.develop
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright --level error
+
+format: $(VENV)/.develop
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+benchmark: $(VENV)/.benchmark
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Weatherglass needs Python 3.11 or newer; none was found on PATH."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml | $(BIN)/python
+	$(INSTALL) -e '.[all]'
+	@touch $@
+
+$(VENV)/.develop: pyproject.toml | $(BIN)/python
+	$(INSTALL) -e '.[develop]'
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.benchmark: pyproject.toml | $(BIN)/python
+	$(INSTALL) -e '.[benchmark]'
+	@touch $@

@@ -1,0 +1,175 @@
+"""The words every part shares: images, batches, preprocessing, predictors, data sets, disturbances.
+
+Everything Weatherglass measures is a cell: a model (`Predictor`) looks at data (`ImageData`) under one
+`Disturbance`. These are the interfaces; the parts that implement them never import each other.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+Images = Float[Tensor, "batch 3 height width"]
+"""RGB in [0, 1], never normalised."""
+
+Pixels = UInt8[Tensor, "batch 3 height width"]
+"""RGB as decoded, 0..255."""
+
+Logits = Float[Tensor, "batch classes"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a model wants its images: the geometry (done once, on uint8) and the normalisation (done by the predictor)."""
+
+    size: tuple[int, int] | None = None
+    """Height and width of the centre crop in pixels; None leaves every image as it is."""
+    resize: int | tuple[int, int] | None = None
+    """Length of the shorter side before cropping, or (height, width) to squash to; None: no resizing."""
+    interpolation: str = "bicubic"
+    """'nearest', 'bilinear' or 'bicubic', with antialiasing, on uint8."""
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    """Normalisation of pixels in [0, 1]: (pixel - mean) / std, applied inside the predictor."""
+    source: str = "none declared"
+    """Where these values come from, for the protocol: 'timm', 'torchvision', 'factory', 'command line' ..."""
+
+    @property
+    def geometry(self) -> str:
+        """Stable text of the geometric part, e.g. 'resize 256 bicubic, crop 224x224'."""
+        steps = []
+        if self.resize is not None:
+            side = f"{self.resize[0]}x{self.resize[1]}" if isinstance(self.resize, tuple) else str(self.resize)
+            steps.append(f"resize {side} {self.interpolation}")
+        if self.size is not None:
+            steps.append(f"crop {self.size[0]}x{self.size[1]}")
+        return ", ".join(steps) or "none"
+
+    @property
+    def normalisation(self) -> str:
+        """Stable text of the normalisation, e.g. 'mean 0.485 0.456 0.406, std 0.229 0.224 0.225'."""
+        numbers = [" ".join(f"{value:g}" for value in values) for values in (self.mean, self.std)]
+        return f"mean {numbers[0]}, std {numbers[1]}"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A few samples on their way to a model."""
+
+    images: Pixels | Images
+    labels: Int[Tensor, " batch"]
+    ids: tuple[str, ...]
+    """Sample ids, unique within the data set; randomness is keyed by them."""
+
+
+class Predictor(ABC):
+    """A model behind the one border that matters: images in [0, 1] in, raw outputs out.
+
+    It owns normalisation, device, precision and evaluation mode, so nothing can normalise twice. It does not
+    resize: `preprocessing` says which geometry the images must already have.
+    """
+
+    name: str
+    """As the user wrote it, e.g. 'timm/resnet50.a1_in1k' or 'model.py:resnet20'."""
+    digest: str
+    """Digest of the weights: two predictors with equal digests compute the same function."""
+    preprocessing: Preprocessing
+    classes: int
+    """Number of outputs."""
+    class_names: tuple[str, ...] | None
+    """Names of the outputs where the model knows them, in output order."""
+    device: torch.device
+    precision: str
+    """'float32', 'bfloat16' or 'float16' (autocast)."""
+    differentiable: bool
+    """Whether gradients reach the images."""
+    parameters: int
+    """Number of learned parameters; 0 where it cannot be known."""
+
+    @abstractmethod
+    def __call__(self, images: Images) -> Logits:
+        """Raw outputs in float32 for images in [0, 1] on `device`."""
+
+
+class ImageData(ABC):
+    """Labelled images that are decoded one at a time, on demand. Instances are immutable."""
+
+    name: str
+    """As the user wrote it, e.g. 'imagefolder:photos/val'."""
+    classes: tuple[str, ...]
+    """Class names in label order."""
+    ids: tuple[str, ...]
+    """One id a sample, unique and stable across machines (a path relative to the root, or 'test/00017')."""
+    labels: np.ndarray
+    """int64, shape (samples,), indices into `classes`."""
+    digest: str
+    """Digest of ids, labels and stored bytes (or of what identifies them): equal digests mean equal data."""
+    selection: str = "all"
+    """Which part of the whole this is, e.g. 'stratified 500 of 10000, seed 0'."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @abstractmethod
+    def image(self, index: int) -> UInt8[Tensor, "3 height width"]:
+        """Decode one image to RGB. Raises `UnreadableImage` when the file does not decode."""
+
+    @abstractmethod
+    def select(self, indices: Sequence[int], selection: str) -> "ImageData":
+        """The samples at `indices`, in that order; `selection` says how they were chosen."""
+
+
+class Disturbance(ABC):
+    """One thing done to the input or to the model before it predicts: a frozen record with a stable text form.
+
+    `str(disturbance)` names it in cells, tables and commands ('clean', 'fog@3'). An input disturbance overrides
+    `of_input`, a model disturbance `of_model`; the other stays the identity.
+    """
+
+    @abstractmethod
+    def __str__(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def family(self) -> str:
+        """The heading it stands under in reports: 'clean', 'noise', 'blur', 'weather', 'digital', 'attack' ..."""
+
+    @property
+    def severity(self) -> float | None:
+        """Position on the disturbance's own scale (1..5 for corruptions); None where there is none."""
+        return None
+
+    @property
+    def kind(self) -> str:
+        """The text form without the severity: 'fog' for 'fog@3'. Conditions of one kind form one curve."""
+        return str(self).split("@")[0]
+
+    def protocol(self, height: int, width: int) -> dict[str, str]:
+        """What, besides the text form, decides the disturbed pixels at this size: backend, definition, constants."""
+        return {}
+
+    def of_input(self, batch: Batch, predictor: Predictor, *, seed: int) -> Pixels | Images:
+        """The disturbed images; pure, and row i depends on (seed, ids[i]) and the image alone."""
+        return batch.images
+
+    @contextmanager
+    def of_model(self, predictor: Predictor) -> Iterator[Predictor]:
+        """The disturbed model, for the time of the `with` block; the model is bit-identical afterwards."""
+        yield predictor
+
+
+@dataclass(frozen=True)
+class Clean(Disturbance):
+    """No disturbance: the baseline that every other condition is compared with."""
+
+    def __str__(self) -> str:
+        return "clean"
+
+    @property
+    def family(self) -> str:
+        return "clean"
