@@ -25,7 +25,7 @@ Logits = Float[Tensor, "batch classes"]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a model wants its images: the geometry (done once, on uint8) and the normalisation (done by the predictor)."""
+    """How a model wants its images: geometry (done once, on uint8) and normalisation (done by the predictor)."""
 
     size: tuple[int, int] | None = None
     """Height and width of the centre crop in pixels; None leaves every image as it is."""
