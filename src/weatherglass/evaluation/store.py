@@ -1,0 +1,194 @@
+"""The store: one immutable file a cell, holding its scores, its protocol and every sample's prediction.
+
+    runs/first/
+      store.json              format and the version that made it
+      cells/<key>.parquet     observations as rows, the record as metadata, a few pictures
+      failed/<key>.json       cells that could not be measured, and why
+      data/<digest>.json      class names and counts of the data sets
+
+A cell's file name is the digest of the cell and its protocol, so writers never collide: two that measure the
+same cell write the same file. Files are written aside and renamed; a killed writer leaves nothing half-done.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from weatherglass.errors import UserError
+from weatherglass.evaluation.files import write_aside, write_text
+from weatherglass.evaluation.record import CellRecord, DataManifest, FailedCell, Observations, Picture
+
+FORMAT = 1
+_RECORD = b"weatherglass"
+_PICTURE_COLUMNS = ("clean_prediction", "clean_picture", "disturbed_picture")
+
+Record = TypeVar("Record")
+
+
+class Store:
+    """A folder of measured cells. Many processes, also on several machines, may write to it at once."""
+
+    def __init__(self, path: str | Path, *, create: bool = False) -> None:
+        """Open the store at `path`; `create=True` makes an empty one where there is none.
+
+        Raises `UserError` when the path holds no store, one of another format, or cannot be written to.
+        """
+        self.path = Path(path)
+        marker = self.path / "store.json"
+        if not marker.is_file():
+            if not create:
+                raise UserError(
+                    f"There is no Weatherglass store at '{path}'. "
+                    f"Measure something first: weatherglass evaluate MODEL --data DATA --store {path}"
+                )
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise UserError(f"'{path}' exists and is not a Weatherglass store. Choose a new or an empty folder.")
+            from weatherglass import __version__
+
+            write_text(marker, msgspec.json.encode({"format": FORMAT, "weatherglass": __version__}).decode())
+        self._check_format(marker)
+
+    def _check_format(self, marker: Path) -> None:
+        try:
+            written = msgspec.json.decode(marker.read_bytes())
+            found = written["format"]
+        except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
+            raise UserError(f"'{marker}' cannot be read as the mark of a Weatherglass store: {error}.") from error
+        if found != FORMAT:
+            raise UserError(
+                f"The store '{self.path}' has format {found} (written by weatherglass "
+                f"{written.get('weatherglass', '?')}); this version reads format {FORMAT}. "
+                f"Use that version, or measure into a new store."
+            )
+
+    # ------------------------------------------------------------------ writing
+
+    def put(self, record: CellRecord, observations: Observations, pictures: Iterable[Picture] = ()) -> None:
+        """Keep a measured cell. Atomic; a failure noted earlier for the same cell is forgotten."""
+        table = _to_table(observations, {picture.id: picture for picture in pictures})
+        table = table.replace_schema_metadata({_RECORD: msgspec.json.encode(record)})
+        # Observations are high-entropy floats and short ids: zstd halves them, dictionaries help the ids.
+        write_aside(self._cell_path(record.key), lambda part: pq.write_table(table, part, compression="zstd"))
+        (self.path / "failed" / f"{record.key}.json").unlink(missing_ok=True)
+
+    def put_failure(self, failed: FailedCell) -> None:
+        """Note that a cell could not be measured."""
+        write_text(self.path / "failed" / f"{failed.key}.json", msgspec.json.encode(failed).decode())
+
+    def put_data(self, manifest: DataManifest) -> None:
+        """Keep what reports need to know of a data set."""
+        write_text(self._data_path(manifest.digest), msgspec.json.encode(manifest).decode())
+
+    def merge(self, other: "Store") -> int:
+        """Copy every cell and manifest of `other` that is not here yet; returns the number of cells copied."""
+        new = [path for path in other._cell_paths() if not self._cell_path(path.stem).exists()]
+        for path in new:
+            write_aside(self._cell_path(path.stem), lambda part, path=path: part.write_bytes(path.read_bytes()))
+        for path in sorted((other.path / "data").glob("*.json")):
+            write_text(self.path / "data" / path.name, path.read_text(encoding="utf-8"))
+        return len(new)
+
+    # ------------------------------------------------------------------ reading
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._cell_path(key).is_file()
+
+    def records(self) -> list[CellRecord]:
+        """Every measured cell, without samples, ordered by model, data, seed and disturbance."""
+        records = [self._record(path) for path in self._cell_paths()]
+        return sorted(records, key=lambda r: (r.cell.model, r.cell.data, r.cell.seed, r.cell.disturbance, r.key))
+
+    def failures(self) -> list[FailedCell]:
+        """Cells that could not be measured."""
+        return [_decode(path, FailedCell) for path in sorted((self.path / "failed").glob("*.json"))]
+
+    def data(self, digest: str) -> DataManifest:
+        """What was kept of the data set with this digest (`record.protocol.data`)."""
+        return _decode(self._data_path(digest), DataManifest)
+
+    def observations(self, key: str, columns: Iterable[str] | None = None) -> Observations:
+        """What was seen of each sample of a cell; `columns` restricts what is read from disk."""
+        path = self._cell_path(key)
+        names = [n for n in pq.read_schema(path).names if n not in _PICTURE_COLUMNS]
+        wanted = names if columns is None else ["id", "label", *columns]
+        table = self._read(path, wanted)
+        arrays = {name: table.column(name).to_numpy() for name in wanted if name not in {"id", "label"}}
+        return Observations(tuple(table.column("id").to_pylist()), table.column("label").to_numpy(), arrays)
+
+    def pictures(self, key: str) -> list[Picture]:
+        """The few samples of a cell that were kept as pictures."""
+        table = self._read(self._cell_path(key), ["id", "label", "prediction", "confidence", *_PICTURE_COLUMNS])
+        table = table.filter(table.column("clean_picture").is_valid())
+        return [
+            Picture(
+                id=row["id"],
+                label=row["label"],
+                clean_prediction=row["clean_prediction"],
+                prediction=row["prediction"],
+                confidence=row["confidence"],
+                clean=row["clean_picture"],
+                disturbed=row["disturbed_picture"],
+            )
+            for row in table.to_pylist()
+        ]
+
+    def query(self, sql: str) -> "pa.Table":
+        """Run an SQL query (DuckDB) over the samples of all cells: table `samples`, with columns `model`, `data`,
+        `disturbance`, `kind`, `severity`, `seed`, `key` and the observation columns."""
+        from weatherglass.evaluation.query import query
+
+        return query(self, sql)
+
+    # ------------------------------------------------------------------ files
+
+    def _cell_path(self, key: str) -> Path:
+        return self.path / "cells" / f"{key}.parquet"
+
+    def _data_path(self, digest: str) -> Path:
+        return self.path / "data" / f"{digest}.json"
+
+    def _cell_paths(self) -> Iterator[Path]:
+        # Files being written start with a dot, which glob's "*" would match.
+        return (p for p in sorted((self.path / "cells").glob("*.parquet")) if not p.name.startswith("."))
+
+    def _record(self, path: Path) -> CellRecord:
+        try:
+            metadata = pq.read_schema(path).metadata
+            return msgspec.json.decode(metadata[_RECORD], type=CellRecord)
+        except (pa.ArrowInvalid, KeyError, TypeError, msgspec.DecodeError) as error:
+            raise UserError(
+                f"The cell {path} is damaged ({error}). Delete it; the next run measures it again."
+            ) from error
+
+    def _read(self, path: Path, columns: list[str]) -> "pa.Table":
+        try:
+            return pq.read_table(path, columns=columns)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(
+                f"The cell {path} is damaged ({error}). Delete it; the next run measures it again."
+            ) from error
+
+
+def _to_table(observations: Observations, pictures: dict[str, Picture]) -> "pa.Table":
+    columns: dict[str, Any] = {
+        "id": pa.array(observations.ids, pa.string()),
+        "label": pa.array(np.asarray(observations.labels, dtype=np.int32)),
+    }
+    columns |= {name: pa.array(values) for name, values in observations.columns.items()}
+    kept = [pictures.get(sample) for sample in observations.ids]
+    columns["clean_prediction"] = pa.array([p and p.clean_prediction for p in kept], pa.int32())
+    columns["clean_picture"] = pa.array([p and p.clean for p in kept], pa.binary())
+    columns["disturbed_picture"] = pa.array([p and p.disturbed for p in kept], pa.binary())
+    return pa.table(columns)
+
+
+def _decode(path: Path, kind: type[Record]) -> Record:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError) as error:
+        raise UserError(f"'{path}' cannot be read: {error}.") from error
