@@ -19,7 +19,7 @@ test-slow: $(VENV)/.develop
 check: $(VENV)/.develop
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/basedpyright --level error
+	$(BIN)/basedpyright --level error --pythonpath $(BIN)/python
 
 format: $(VENV)/.develop
 	$(BIN)/ruff format .

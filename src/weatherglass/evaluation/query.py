@@ -35,7 +35,8 @@ def query(store: "Store", sql: str) -> pa.Table:
         connection.register("cells", cells)
         files = str(store.path / "cells" / "[0-9a-f]*.parquet").replace("'", "''")
         connection.execute(
-            "create view samples as select cells.*, s.* exclude (filename, clean_prediction, clean_picture, disturbed_picture) "
+            "create view samples as select cells.*, "
+            "s.* exclude (filename, clean_prediction, clean_picture, disturbed_picture) "
             f"from read_parquet('{files}', filename = true, union_by_name = true) s "
             "join cells on parse_filename(s.filename, true) = cells.key"
         )
