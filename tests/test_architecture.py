@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "weatherglass"
 
 LAYERS = (
     {"errors"},
-    {"types", "catalog", "randomness"},
+    {"types", "catalog", "randomness", "user_code"},
     {"models", "corruptions", "data", "metrics"},
     {"tasks", "attacks", "analysis"},
     {"evaluation", "training"},

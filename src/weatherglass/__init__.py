@@ -8,7 +8,10 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_PUBLIC: dict[str, str] = {}
+_PUBLIC: dict[str, str] = {
+    "load_data": "weatherglass.data.load",
+    "load_predictor": "weatherglass.models.load",
+}
 """Public name -> module that defines it."""
 
 __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -30,7 +30,7 @@ class Preprocessing:
     size: tuple[int, int] | None = None
     """Height and width of the centre crop in pixels; None leaves every image as it is."""
     resize: int | tuple[int, int] | None = None
-    """Length of the shorter side before cropping, or (height, width) to squash to; None: no resizing."""
+    """Length of the shorter side before cropping, or (height, width) reached as `fit` says; None: no resizing."""
     interpolation: str = "bicubic"
     """'nearest', 'bilinear' or 'bicubic', with antialiasing, on uint8."""
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
@@ -38,6 +38,9 @@ class Preprocessing:
     """Normalisation of pixels in [0, 1]: (pixel - mean) / std, applied inside the predictor."""
     source: str = "none declared"
     """Where these values come from, for the protocol: 'timm', 'torchvision', 'factory', 'command line' ..."""
+    fit: str = "squash"
+    """How a (height, width) `resize` is reached: 'squash' stretches to it, 'cover' keeps the aspect and fills both
+    sides, 'contain' keeps the aspect, stays inside both sides and pads to the crop with the mean colour."""
 
     @property
     def geometry(self) -> str:
@@ -45,7 +48,8 @@ class Preprocessing:
         steps = []
         if self.resize is not None:
             side = f"{self.resize[0]}x{self.resize[1]}" if isinstance(self.resize, tuple) else str(self.resize)
-            steps.append(f"resize {side} {self.interpolation}")
+            fit = f" {self.fit}" if isinstance(self.resize, tuple) and self.fit != "squash" else ""
+            steps.append(f"resize {side} {self.interpolation}{fit}")
         if self.size is not None:
             steps.append(f"crop {self.size[0]}x{self.size[1]}")
         return ", ".join(steps) or "none"

@@ -1,0 +1,233 @@
+"""From a name to a predictor: timm, torchvision, our own networks, the user's code, exported files."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from weatherglass.errors import UserError
+from weatherglass.models.predictor import TorchPredictor
+from weatherglass.models.preprocessing import PreprocessingOverride, from_timm_config
+from weatherglass.types import Predictor, Preprocessing
+from weatherglass.user_code import call_user_factory, names_user_code
+
+FORMS = (
+    "timm/NAME, torchvision/NAME, fan_*, path/to/file.py:factory, package.module:factory, "
+    "or a file that ends in .onnx, .pt2 or .torchscript"
+)
+EXPORTED_ENDINGS = (".onnx", ".pt2", ".torchscript", ".ts", ".pt", ".jit")
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A built network with what its library knows of it."""
+
+    module: nn.Module
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...] | None = None
+
+
+def load_predictor(
+    spec: str,
+    *,
+    checkpoint: str | Path | None = None,
+    pretrained: bool | None = None,
+    classes: int | None = None,
+    device: str | torch.device = "auto",
+    precision: str = "float32",
+    preprocessing: PreprocessingOverride | None = None,
+    ema: bool | None = None,
+) -> Predictor:
+    """The model that `spec` names, ready to predict images in [0, 1].
+
+    `spec` is one of `timm/NAME`, `torchvision/NAME`, `fan_*`, `path/to/file.py:factory`, `package.module:factory`
+    (a function without arguments that returns a torch.nn.Module or a Predictor), or the path of an ONNX,
+    torch.export (.pt2) or TorchScript file.
+
+    `checkpoint` is a file of weights for the named architecture; `ema` chooses the averaged weights in it (None: the
+    checkpoint reader's choice). `pretrained` False gives random weights, the same ones every time; None means the
+    published weights unless there is a checkpoint. `classes` changes the number of outputs where the library can.
+    Raises `UserError` for whatever cannot be found, loaded or placed.
+    """
+    override = preprocessing or PreprocessingOverride()
+    if Path(spec).suffix in EXPORTED_ENDINGS:
+        from weatherglass.models.exported import load_exported
+
+        _refuse(spec, checkpoint=checkpoint, pretrained=pretrained, classes=classes, ema=ema)
+        return load_exported(spec, override.apply(Preprocessing()), device=device, precision=precision)
+    with _repeatable_initialisation():
+        built = _build(spec, pretrained=pretrained, from_checkpoint=checkpoint is not None, classes=classes)
+    if isinstance(built, Predictor):
+        _refuse(spec, checkpoint=checkpoint, preprocessing=preprocessing, ema=ema)
+        return built
+    if checkpoint is not None:
+        from weatherglass.models.checkpoint import fit_checkpoint, load_checkpoint
+
+        fit_checkpoint(built.module, load_checkpoint(checkpoint, ema=ema))
+    predictor = TorchPredictor(
+        built.module,
+        name=spec,
+        preprocessing=override.apply(built.preprocessing),
+        device=device,
+        precision=precision,
+    )
+    if built.class_names is not None and len(built.class_names) == predictor.classes:
+        predictor.class_names = built.class_names
+    return predictor
+
+
+def _build(spec: str, *, pretrained: bool | None, from_checkpoint: bool, classes: int | None) -> "_Network | Predictor":
+    library, slash, name = spec.partition("/")
+    published = pretrained if pretrained is not None else not from_checkpoint
+    if names_user_code(spec):
+        _refuse(spec, pretrained=pretrained, classes=classes)
+        return _from_user(spec)
+    if library == "torchvision" and slash:
+        return _from_torchvision(name, published, classes)
+    if library == "timm" and slash:
+        return _from_timm(name, published, classes, source="timm")
+    if spec.startswith("fan_"):
+        if published:
+            raise UserError(
+                f"No weights are published for {spec}: give --checkpoint FILE, or --random (pretrained=False)."
+            )
+        import weatherglass.models.registration
+
+        weatherglass.models.registration.register()
+        return _from_timm(spec, False, classes, source="weatherglass")
+    raise UserError(_unknown_form(spec))
+
+
+def _from_timm(name: str, published: bool, classes: int | None, source: str) -> _Network:
+    import timm
+    from timm.data.config import resolve_model_data_config
+
+    from weatherglass.models.published import check_timm_name, fetch
+
+    check_timm_name(name, published)
+    arguments: dict[str, Any] = {} if classes is None else {"num_classes": classes}
+
+    def build() -> nn.Module:
+        return timm.create_model(name, pretrained=published, **arguments)
+
+    module = fetch(build, f"timm/{name}") if published else build()
+    config = {**getattr(module, "pretrained_cfg", {}), **resolve_model_data_config(module)}
+    return _Network(module, from_timm_config(config, source), _imagenet_names(config))
+
+
+def _imagenet_names(config: dict[str, Any]) -> tuple[str, ...] | None:
+    if config.get("num_classes") != 1000:
+        return None
+    from timm.data.imagenet_info import ImageNetInfo
+
+    return tuple(ImageNetInfo("imagenet-1k").label_descriptions(detailed=False))
+
+
+def _from_torchvision(name: str, published: bool, classes: int | None) -> _Network:
+    import warnings
+
+    import torchvision.models
+
+    from weatherglass.errors import UnknownName
+    from weatherglass.models.published import fetch
+
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise UnknownName("torchvision classifier", name, known)
+    weights: Any = torchvision.models.get_model_weights(name).DEFAULT  # pyright: ignore[reportAttributeAccessIssue]
+    if published and classes not in (None, len(weights.meta["categories"])):
+        raise UserError(
+            f"The published weights of torchvision/{name} have {len(weights.meta['categories'])} classes, not "
+            f"{classes}: give --checkpoint FILE, or --random (pretrained=False)."
+        )
+    arguments: dict[str, Any] = {} if classes is None else {"num_classes": classes}
+
+    def build() -> nn.Module:
+        with warnings.catch_warnings():  # googlenet and inception announce a change of their default initialisation
+            warnings.simplefilter("ignore", FutureWarning)
+            return torchvision.models.get_model(name, weights=weights if published else None, **arguments)
+
+    module = fetch(build, f"torchvision/{name}") if published else build()
+    transforms = weights.transforms()
+    preprocessing = Preprocessing(
+        size=(transforms.crop_size[0],) * 2,
+        resize=transforms.resize_size[0],
+        interpolation=transforms.interpolation.value,
+        mean=tuple(transforms.mean),
+        std=tuple(transforms.std),
+        source="torchvision",
+    )
+    return _Network(module, preprocessing, tuple(weights.meta["categories"]))
+
+
+def _from_user(spec: str) -> "_Network | Predictor":
+    made = call_user_factory(spec, "a torch.nn.Module or a weatherglass.Predictor")
+    if isinstance(made, Predictor):
+        return made
+    if not isinstance(made, nn.Module):
+        raise UserError(
+            f"{spec} returned a {type(made).__name__}; it must return a torch.nn.Module or a weatherglass.Predictor."
+        )
+    names = getattr(made, "class_names", None)
+    return _Network(made, declared_preprocessing(made, spec), tuple(names) if names is not None else None)
+
+
+def declared_preprocessing(module: nn.Module, spec: str) -> Preprocessing:
+    """What a user's module declares: `preprocessing`, or timm's `pretrained_cfg` or `default_cfg`; else nothing."""
+    declared = getattr(module, "preprocessing", None)
+    if isinstance(declared, Preprocessing):
+        return declared if declared.source != "none declared" else _with_source(declared, "factory")
+    if declared is not None:
+        raise UserError(
+            f"{spec}: `preprocessing` is a {type(declared).__name__}; it must be a weatherglass.Preprocessing."
+        )
+    for attribute in ("pretrained_cfg", "default_cfg"):
+        config = getattr(module, attribute, None)
+        if config:
+            from timm.data.config import resolve_data_config
+
+            given = config if isinstance(config, dict) else config.to_dict()
+            return from_timm_config(resolve_data_config(pretrained_cfg=given), "factory")
+    return Preprocessing()
+
+
+def _with_source(preprocessing: Preprocessing, source: str) -> Preprocessing:
+    from dataclasses import replace
+
+    return replace(preprocessing, source=source)
+
+
+def _unknown_form(spec: str) -> str:
+    import timm
+    import torchvision.models
+
+    if Path(spec).suffix in (".pth", ".tar", ".safetensors", ".ckpt", ".bin") or Path(spec).is_file():
+        return f"{spec} holds weights, not a model: name the architecture and give --checkpoint {spec}."
+    if timm.is_model(spec):
+        return f"There is no model '{spec}'. Did you mean timm/{spec}?"
+    if spec in torchvision.models.list_models(module=torchvision.models):
+        return f"There is no model '{spec}'. Did you mean torchvision/{spec}?"
+    from difflib import get_close_matches
+
+    near = get_close_matches(spec, timm.list_models(), n=3)
+    hint = f" Did you mean {' or '.join(f'timm/{name}' for name in near)}?" if near else ""
+    return f"There is no model '{spec}'.{hint} A model is given as {FORMS}."
+
+
+def _refuse(spec: str, **given: object) -> None:
+    """Say which options do not apply, instead of ignoring them."""
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise UserError(f"{spec} brings its own {' and '.join(names)}: leave the option out.")
+
+
+@contextmanager
+def _repeatable_initialisation() -> Iterator[None]:
+    """Random weights are the same every time, so that a run can be resumed; the caller's generator is untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        yield
