@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _PUBLIC: dict[str, str] = {
     "load_data": "weatherglass.data.load",
     "load_predictor": "weatherglass.models.load",
+    "corrupt": "weatherglass.corruptions.engine",
 }
 """Public name -> module that defines it."""
 

@@ -1,0 +1,68 @@
+"""The readable definition of every corruption: name -> torch kernel, and what it takes besides its level."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from weatherglass.catalog import Catalog
+from weatherglass.corruptions import blur, digital, noise, weather
+from weatherglass.corruptions.frost import Textures
+from weatherglass.corruptions.severity import Level
+from weatherglass.randomness import Draws
+from weatherglass.types import Images
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a kernel may ask for besides the images and its level."""
+
+    draws: Draws
+    eight_bit: bool
+    """Whether the images came as uint8: some definitions then round between their steps."""
+    textures: Callable[[], Textures]
+    """Frost textures, read when asked for."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A pure function of float images in [0, 1] with its parameters by keyword; the engine clips what it returns."""
+
+    function: Callable[..., Images]
+    draws: bool = False
+    eight_bit: bool = False
+    textures: bool = False
+
+    def __call__(self, images: Images, level: Level, around: Circumstances) -> Images:
+        extra = {}
+        if self.draws:
+            extra["draws"] = around.draws
+        if self.eight_bit:
+            extra["eight_bit"] = around.eight_bit
+        if self.textures:
+            extra["textures"] = around.textures()
+        return self.function(images, **level, **extra)
+
+
+KERNELS: Catalog[Kernel] = Catalog(
+    "corruption",
+    {
+        "gaussian_noise": Kernel(noise.gaussian_noise, draws=True),
+        "shot_noise": Kernel(noise.shot_noise, draws=True),
+        "impulse_noise": Kernel(noise.impulse_noise, draws=True),
+        "defocus_blur": Kernel(blur.defocus_blur),
+        "glass_blur": Kernel(blur.glass_blur, draws=True, eight_bit=True),
+        "motion_blur": Kernel(blur.motion_blur, draws=True),
+        "zoom_blur": Kernel(blur.zoom_blur),
+        "snow": Kernel(weather.snow, draws=True),
+        "frost": Kernel(weather.frost, draws=True, textures=True),
+        "fog": Kernel(weather.fog, draws=True),
+        "brightness": Kernel(weather.brightness),
+        "contrast": Kernel(digital.contrast),
+        "elastic_transform": Kernel(digital.elastic_transform, draws=True),
+        "pixelate": Kernel(digital.pixelate, eight_bit=True),
+        "jpeg_compression": Kernel(digital.jpeg_compression),
+        "speckle_noise": Kernel(noise.speckle_noise, draws=True),
+        "gaussian_blur": Kernel(blur.gaussian_blur),
+        "spatter": Kernel(weather.spatter, draws=True),
+        "saturate": Kernel(digital.saturate),
+    },
+)
