@@ -1,0 +1,103 @@
+"""What a run saw, as aligned arrays: one row a condition, one column an image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from weatherglass.errors import UserError
+from weatherglass.evaluation.runs import Run
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The observations of several conditions of one run (classification). Columns of all rows are the same images."""
+
+    conditions: tuple[str, ...]
+    ids: tuple[str, ...]
+    labels: Int[np.ndarray, " samples"]
+    rank: Int[np.ndarray, "conditions samples"]
+    """Position of the true class among the outputs, 0 = largest."""
+    confidence: Float[np.ndarray, "conditions samples"]
+    nll: Float[np.ndarray, "conditions samples"]
+    brier: Float[np.ndarray, "conditions samples"]
+    left_out: int = 0
+    """Images that some of the conditions lack, and that therefore count in none."""
+
+    @property
+    def correct(self) -> Bool[np.ndarray, "conditions samples"]:
+        """Whether the largest output is the true class."""
+        return self.rank == 0
+
+    def row(self, condition: str) -> int:
+        """Position of a condition among the rows."""
+        return self.conditions.index(condition)
+
+    def take(self, columns: Int[np.ndarray, " kept"]) -> "Outcomes":
+        """The images at `columns`, in that order."""
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in columns),
+            labels=self.labels[columns],
+            rank=self.rank[:, columns],
+            confidence=self.confidence[:, columns],
+            nll=self.nll[:, columns],
+            brier=self.brier[:, columns],
+        )
+
+
+def outcomes_of(run: Run, conditions: Sequence[str] | None = None) -> Outcomes:
+    """Read the named conditions of a run (default: all, the clean one first).
+
+    Images that are not in every condition are left out and counted. Raises `UserError` for another task than
+    classification and when no image is in all conditions.
+    """
+    if run.protocol.task != "classification":
+        raise UserError(f"'{run.name}' holds results of {run.protocol.task}; summaries exist for classification.")
+    names = tuple(conditions) if conditions is not None else _all_conditions(run)
+    kept = [run.store.observations(run.records[n].key, ["rank", "confidence", "nll", "brier"]) for n in names]
+    ids = kept[0].ids
+    rows: list[np.ndarray | slice] = [slice(None)] * len(kept)
+    left_out = 0
+    if any(seen.ids != ids for seen in kept):
+        shared = set(ids).intersection(*(seen.ids for seen in kept))
+        left_out = len(set(ids).union(*(seen.ids for seen in kept)) - shared)
+        ids = tuple(sample for sample in ids if sample in shared)
+        rows = [_positions(seen.ids, ids) for seen in kept]
+    if not ids:
+        raise UserError(f"The conditions of '{run.name}' have no image in common, so they cannot be summarised.")
+
+    def stack(column: str) -> np.ndarray:
+        return np.stack([seen.columns[column][row] for seen, row in zip(kept, rows, strict=True)])
+
+    return Outcomes(
+        conditions=names,
+        ids=ids,
+        labels=kept[0].labels[rows[0]],
+        rank=stack("rank"),
+        confidence=stack("confidence"),
+        nll=stack("nll"),
+        brier=stack("brier"),
+        left_out=left_out,
+    )
+
+
+def align(first: Outcomes, second: Outcomes) -> tuple[Outcomes, Outcomes]:
+    """Both restricted to the images they share, in the order of the first. Raises `UserError` when there are none."""
+    if first.ids == second.ids:
+        return first, second
+    shared = set(first.ids) & set(second.ids)
+    if not shared:
+        raise UserError("The two runs have no image in common; measure both on the same data.")
+    ids = tuple(sample for sample in first.ids if sample in shared)
+    return first.take(_positions(first.ids, ids)), second.take(_positions(second.ids, ids))
+
+
+def _all_conditions(run: Run) -> tuple[str, ...]:
+    return (*(("clean",) if run.clean else ()), *run.disturbed)
+
+
+def _positions(ids: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+    where = {sample: i for i, sample in enumerate(ids)}
+    return np.array([where[sample] for sample in wanted], dtype=np.int64)
