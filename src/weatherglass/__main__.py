@@ -1,0 +1,5 @@
+"""`python -m weatherglass` is the command line."""
+
+from weatherglass.cli.main import main
+
+main()

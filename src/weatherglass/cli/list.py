@@ -1,0 +1,64 @@
+"""`weatherglass list`: what exists, from tables that need no torch."""
+
+import click
+
+
+@click.group("list", context_settings={"max_content_width": 110})
+def command() -> None:
+    """What exists under which name."""
+
+
+@command.command("corruptions")
+def corruptions() -> None:
+    """Every corruption, with its family and what it does."""
+    from weatherglass.corruptions.severity import CORRUPTIONS
+
+    _print_rows([(name, item.family, item.description) for name, item in CORRUPTIONS.items()])
+
+
+@command.command("suites")
+def suites() -> None:
+    """Every suite, with its number of conditions."""
+    from weatherglass.corruptions.suites import SUITES
+
+    _print_rows([(name, str(len(item.conditions)), item.description) for name, item in SUITES.items()])
+
+
+@command.command("data")
+def data() -> None:
+    """Every kind of data set, and how to name it."""
+    from weatherglass.data.kinds import KINDS
+
+    _print_rows([(name, item.example, item.description) for name, item in KINDS.items()])
+
+
+@command.command("models")
+@click.option("--table1", is_flag=True, help="Parameters and FLOPs of the FAN family beside the paper's Table 1.")
+def models(table1: bool) -> None:
+    """Our models, and how to name those of others."""
+    if table1:
+        from weatherglass.models.table1 import print_table1
+
+        print_table1()
+        return
+    from weatherglass.models.names import MODELS
+
+    _print_rows([(name, item.description) for name, item in MODELS.items()])
+    click.echo(
+        "\nAlso: timm/NAME  torchvision/NAME  package.module:factory  path/to/file.py:factory  file.onnx  file.pt2"
+    )
+
+
+@command.command("verbs")
+def verbs() -> None:
+    """Every verb of the command line."""
+    from weatherglass.cli.main import VERBS
+
+    _print_rows([(name, line) for name, (_, line) in VERBS.items()])
+
+
+def _print_rows(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
+        click.echo("  ".join([*cells, row[-1]]).rstrip())

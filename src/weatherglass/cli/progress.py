@@ -1,0 +1,142 @@
+"""What an evaluation looks like on a terminal: the plan, a progress bar with the time left, the table."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from weatherglass.evaluation.evaluate import Evaluation
+from weatherglass.evaluation.plan import ModelPlan, PlannedCell
+from weatherglass.evaluation.record import CellRecord, FailedCell
+from weatherglass.evaluation.runs import Run
+
+if TYPE_CHECKING:
+    from weatherglass.metrics.intervals import Estimate
+
+
+class Terminal:
+    """Shows an evaluation; a `Listener`, and a context manager that leaves the terminal as it was."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, markup=False)
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._bar: TaskID | None = None
+        self._failed = 0
+
+    def __enter__(self) -> "Terminal":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def decoding(self, done: int, total: int) -> None:
+        if self._bar is None:
+            self._bar = self._progress.add_task("decoding", total=total)
+        self._progress.update(self._bar, completed=done)
+        if done == total:
+            self._progress.remove_task(self._bar)
+            self._bar = None
+
+    def planned(self, plans: Sequence[ModelPlan]) -> None:
+        for plan in plans:
+            self._console.print(plan_text(plan), soft_wrap=True)
+        images = sum(plan.images for plan in plans)
+        if images:
+            self._bar = self._progress.add_task("measuring", total=images)
+
+    def cell_started(self, planned: PlannedCell) -> None:
+        if self._bar is not None:
+            self._progress.update(self._bar, description=f"{planned.cell.model}  {planned.cell.disturbance}"[:60])
+
+    def images_done(self, count: int) -> None:
+        if self._bar is not None:
+            self._progress.advance(self._bar, count)
+
+    def cell_finished(self, record: CellRecord) -> None:
+        for note in record.provenance.notes:
+            self.note(f"{record.cell.disturbance}: {note}")
+
+    def cell_failed(self, failed: FailedCell) -> None:
+        self.note(f"{failed.cell.model} {failed.cell.disturbance} failed: {failed.reason}")
+
+    def note(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
+
+
+def plan_text(plan: ModelPlan) -> str:
+    """The plan of one model in a few lines, e.g. 'timm/vit: 76 cells x 500 images ...'."""
+    predictor, layout = plan.predictor, plan.pixels.layout
+    lines = [
+        f"{predictor.name} on {plan.data.name}: {len(plan.cells)} cells x {len(plan.data):,} images "
+        f"({plan.data.selection}) of {layout.width}x{layout.height} pixels",
+        f"  preprocessing: {predictor.preprocessing.geometry}; {predictor.preprocessing.normalisation} "
+        f"({predictor.preprocessing.source})",
+        f"  kept from before: {len(plan.kept)} cells; to measure: {len(plan.missing)} cells, {plan.images:,} "
+        f"predictions, {_bytes(plan.decoded_bytes)} decoded, about {_duration(plan.seconds)} on "
+        f"{predictor.device.type}",
+    ]
+    if layout.unreadable:
+        lines.append(f"  left out: {len(layout.unreadable)} files that do not decode, e.g. {layout.unreadable[0]}")
+    return "\n".join(lines)
+
+
+def print_summaries(runs: Sequence[Run], *, reference: Run | None = None) -> None:
+    """A table of headline numbers, one row a model, with 95 % intervals, and what must be known to read it."""
+    from weatherglass.evaluation.summary import summarise
+
+    summaries = [summarise(run, reference=reference or "auto") for run in runs]
+    if not summaries:
+        return
+    console = Console(highlight=False, markup=False)
+    table = Table(box=None, pad_edge=False, title_justify="left")
+    table.add_column("model", overflow="fold")
+    for heading in ("clean %", "corrupted %", "retention %", "mCE"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for summary in summaries:
+        estimates = (summary.top1, summary.corrupted, summary.retention, summary.mce)
+        table.add_row(summary.model, *[percent(estimate) for estimate in estimates])
+    console.print()
+    console.print(table)
+    first = summaries[0]
+    console.print(f"95 % intervals over {first.samples:,} images; the protocol of every number is in the store.")
+    for note in dict.fromkeys(note for summary in summaries for note in summary.notes):
+        console.print(note, soft_wrap=True)
+
+
+def percent(estimate: "Estimate | None") -> str:
+    """'91.7 [91.1, 92.3]', or a dash where there is no number."""
+    if estimate is None:
+        return "-"
+    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def print_comparison(a: Run, b: Run) -> None:
+    """One sentence: is b better than a under corruption?"""
+    from weatherglass.evaluation.comparison import compare
+
+    click.echo(f"{b.model} against {a.model}: {compare(a, b).verdict}")
+
+
+def print_failures(evaluation: Evaluation) -> None:
+    """One line for each cell that could not be measured."""
+    for failed in evaluation.failed:
+        click.echo(
+            f"weatherglass: {failed.cell.model} under {failed.cell.disturbance} could not be measured: "
+            f"{failed.reason}. The other cells are kept; the same command tries it again.",
+            err=True,
+        )

@@ -1,0 +1,248 @@
+"""The engine: disturb, predict, observe; one cell after the other, each kept as soon as it is done.
+
+Numbers do not depend on batch size, workers or interruptions: disturbances draw their randomness by sample, and
+every forward pass has the same number of images (the last one is padded), because the roundings of matrix
+products depend on it.
+"""
+
+import heapq
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol as Interface
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from weatherglass.evaluation.pictures import encode_picture
+from weatherglass.evaluation.pixels import PixelFile
+from weatherglass.evaluation.plan import ModelPlan, PlannedCell
+from weatherglass.evaluation.record import CellRecord, FailedCell, Observations, Picture, Provenance
+from weatherglass.evaluation.store import Store
+from weatherglass.tasks.task import InvalidOutput, Task
+from weatherglass.types import Batch, ImageData, Predictor
+
+PICTURES_PER_CELL = 2
+"""Samples of each disturbed cell that are kept as pictures for the gallery."""
+
+
+class Listener(Interface):
+    """Hears what the engine does, to show it."""
+
+    def cell_started(self, planned: PlannedCell) -> None: ...
+    def images_done(self, count: int) -> None: ...
+    def cell_finished(self, record: CellRecord) -> None: ...
+    def cell_failed(self, failed: FailedCell) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+class Silent:
+    """A listener that shows nothing."""
+
+    def cell_started(self, planned: PlannedCell) -> None: ...
+    def images_done(self, count: int) -> None: ...
+    def cell_finished(self, record: CellRecord) -> None: ...
+    def cell_failed(self, failed: FailedCell) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+@dataclass
+class Forward:
+    """Forward passes of one fixed size. Out of memory halves the size, and that is noted."""
+
+    size: int
+    notes: list[str] = field(default_factory=list)
+
+    def __call__(self, predictor: Predictor, images: Tensor) -> Tensor:
+        """Raw outputs for any number of images, uint8 or float in [0, 1]."""
+        while True:
+            try:
+                return torch.cat([self._one_pass(predictor, part) for part in images.split(self.size)])
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if self.size == 1 or not _is_out_of_memory(error):
+                    raise
+                self.size //= 2
+                self.notes.append(f"out of memory: forward batch halved to {self.size}")
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+
+    def _one_pass(self, predictor: Predictor, part: Tensor) -> Tensor:
+        count = len(part)
+        if count < self.size:
+            part = torch.cat([part, part[-1:].expand(self.size - count, -1, -1, -1)])
+        part = part.to(predictor.device)
+        images = part.float() / 255 if part.dtype == torch.uint8 else part
+        with torch.no_grad():
+            return predictor(images)[:count]
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "not enough memory" in str(error) or "can't allocate memory" in str(error)
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Repeatable float32 on CUDA: no TF32 in convolutions, no run-time choice of algorithm. No effect on CPU."""
+    cudnn = torch.backends.cudnn
+    before = (cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic)
+    cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = False, False, True
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = before
+
+
+@dataclass(frozen=True)
+class CleanOutcome:
+    """What the model made of the undisturbed samples, to know which ones a disturbance flipped."""
+
+    prediction: np.ndarray
+    correct: np.ndarray
+
+
+def measure(
+    planned: PlannedCell,
+    plan: ModelPlan,
+    pixels: PixelFile,
+    task: Task,
+    *,
+    batch_size: int,
+    clean: CleanOutcome | None,
+    listener: Listener,
+) -> tuple[CellRecord, Observations, list[Picture]]:
+    """Measure one cell.
+
+    `batch_size` images are disturbed at a time; it is rounded up to whole forward batches. Raises `InvalidOutput`
+    when the model's outputs cannot be scored.
+    """
+    started = time.perf_counter()
+    forward = Forward(planned.protocol.forward_batch)
+    clock = _Clock(plan.predictor.device)
+    step = math.ceil(batch_size / forward.size) * forward.size
+    columns: list[Mapping[str, np.ndarray]] = []
+    gallery = _Gallery(clean)
+    with exact_arithmetic(), planned.disturbance.of_model(plan.predictor) as predictor:
+        for start in range(0, len(plan.data), step):
+            batch = _batch(plan.data, pixels, start, min(start + step, len(plan.data)), predictor.device)
+            with clock.running("disturb"):
+                disturbed = planned.disturbance.of_input(batch, predictor, seed=planned.cell.seed)
+            with clock.running("predict"):
+                output = forward(predictor, disturbed)
+            columns.append(task.observe(_checked(output, batch, predictor), batch.labels))
+            gallery.consider(start, batch, disturbed, columns[-1])
+            listener.images_done(len(batch.ids))
+    merged = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
+    record = CellRecord(
+        key=planned.key,
+        cell=planned.cell,
+        protocol=planned.protocol,
+        family=planned.disturbance.family,
+        kind=planned.disturbance.kind,
+        severity=planned.disturbance.severity,
+        scores=task.summarise(merged),
+        parameters=plan.predictor.parameters,
+        provenance=Provenance(
+            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            seconds=round(time.perf_counter() - started, 4),
+            disturb_seconds=round(clock.seconds["disturb"], 4),
+            predict_seconds=round(clock.seconds["predict"], 4),
+            batch_size=step,
+            threads=torch.get_num_threads(),
+            device_name=device_name(plan.predictor.device),
+            notes=tuple(forward.notes),
+        ),
+    )
+    return record, Observations(plan.data.ids, plan.data.labels, merged), gallery.pictures()
+
+
+def _batch(data: ImageData, pixels: PixelFile, start: int, stop: int, device: torch.device) -> Batch:
+    labels = torch.from_numpy(data.labels[start:stop])
+    return Batch(pixels.rows(start, stop).to(device), labels, data.ids[start:stop])
+
+
+def _checked(output: Tensor, batch: Batch, predictor: Predictor) -> Tensor:
+    expected = (len(batch.ids), predictor.classes)
+    if tuple(output.shape) != expected:
+        raise InvalidOutput(
+            f"the model returned an output of shape {tuple(output.shape)} where {expected} was expected"
+        )
+    return output
+
+
+class _Clock:
+    """Adds up how long each stage takes; waits for the device where work is queued."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.seconds = {"disturb": 0.0, "predict": 0.0}
+        self._device = device
+
+    @contextmanager
+    def running(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        self.seconds[stage] += time.perf_counter() - started
+
+
+class _Gallery:
+    """Keeps the samples that the model got right when clean and wrong, most confidently, when disturbed."""
+
+    def __init__(self, clean: CleanOutcome | None) -> None:
+        self._clean = clean
+        self._heap: list[tuple[float, str, int, Picture]] = []
+
+    def consider(self, start: int, batch: Batch, disturbed: Tensor, columns: Mapping[str, np.ndarray]) -> None:
+        if self._clean is None or "rank" not in columns:
+            return
+        flipped = np.flatnonzero(self._clean.correct[start : start + len(batch.ids)] & (columns["rank"] > 0))
+        for row in sorted(flipped, key=lambda row: -columns["confidence"][row])[:PICTURES_PER_CELL]:
+            rank = (float(columns["confidence"][row]), batch.ids[row], int(row))
+            if len(self._heap) == PICTURES_PER_CELL and rank < self._heap[0][:3]:
+                continue
+            picture = Picture(
+                id=batch.ids[row],
+                label=int(batch.labels[row]),
+                clean_prediction=int(self._clean.prediction[start + row]),
+                prediction=int(columns["prediction"][row]),
+                confidence=float(columns["confidence"][row]),
+                clean=encode_picture(batch.images[row]),
+                disturbed=encode_picture(disturbed[row]),
+            )
+            heapq.heappush(self._heap, (*rank, picture))
+            if len(self._heap) > PICTURES_PER_CELL:
+                heapq.heappop(self._heap)
+
+    def pictures(self) -> list[Picture]:
+        return [entry[-1] for entry in sorted(self._heap, key=lambda entry: entry[:3], reverse=True)]
+
+
+def clean_outcome(store: Store, plan: ModelPlan) -> CleanOutcome | None:
+    """The clean cell of this plan as the store holds it; None before it was measured."""
+    planned = next((p for p in plan.cells if p.cell.disturbance == "clean"), None)
+    if planned is None or planned.key not in store:
+        return None
+    observations = store.observations(planned.key, ["prediction", "rank"])
+    return CleanOutcome(observations.columns["prediction"], observations.correct)
+
+
+def failure(planned: PlannedCell, reason: str) -> FailedCell:
+    """The note that a cell could not be measured."""
+    return FailedCell(
+        key=planned.key,
+        cell=planned.cell,
+        protocol=planned.protocol,
+        reason=reason,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def device_name(device: torch.device) -> str:
+    """What the computation runs on, e.g. 'NVIDIA H200' or 'cpu'."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,0 +1,311 @@
+"""Evaluate: from names to measured cells in a store; what was measured before is not measured again."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol as Interface
+
+from weatherglass.data.classes import check_classes
+from weatherglass.data.load import load_data
+from weatherglass.data.stored import StoredConditions
+from weatherglass.errors import UserError
+from weatherglass.evaluation import engine
+from weatherglass.evaluation.claims import Claims
+from weatherglass.evaluation.conditions import CorruptionChoices, Stored, conditions_of
+from weatherglass.evaluation.estimates import Summary
+from weatherglass.evaluation.pixels import PixelFile, decode_once
+from weatherglass.evaluation.plan import ModelPlan, PlannedCell, default_forward_batch, estimate_seconds, plan_model
+from weatherglass.evaluation.record import CellRecord, DataManifest, FailedCell
+from weatherglass.evaluation.runs import Run, runs_of
+from weatherglass.evaluation.store import Store
+from weatherglass.evaluation.summary import summarise
+from weatherglass.models.load import load_predictor
+from weatherglass.tasks.classification import Classification
+from weatherglass.tasks.task import InvalidOutput, Task
+from weatherglass.types import Disturbance, ImageData, Predictor
+
+WAIT_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How to measure. Only `seed`, `forward_batch` and the choices change numbers; they enter the protocol."""
+
+    seed: int = 0
+    batch_size: int = 64
+    """Images disturbed at a time; rounded up to whole forward batches. Does not change any number."""
+    forward_batch: int | None = None
+    """Images per forward pass; None: 32 on a CPU, 256 on a GPU."""
+    workers: int = 0
+    """Threads that decode; 0: one for each processor. Does not change any number."""
+    skip_unreadable: bool = False
+    """Leave out files that do not decode, and say so in the protocol, instead of stopping."""
+    choices: CorruptionChoices = field(default_factory=CorruptionChoices)
+    keep_pixels: bool = False
+    """Keep the decoded images in the store after the run."""
+
+
+class Listener(engine.Listener, Interface):
+    """Hears, besides what the engine says, of decoding and of the plan."""
+
+    def decoding(self, done: int, total: int) -> None: ...
+    def planned(self, plans: Sequence[ModelPlan]) -> None: ...
+
+
+class Silent(engine.Silent):
+    """A listener that shows nothing."""
+
+    def decoding(self, done: int, total: int) -> None: ...
+    def planned(self, plans: Sequence[ModelPlan]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation leaves: its runs in the store."""
+
+    store: Store
+    runs: tuple[Run, ...]
+    """One for each model, in the order given."""
+    measured: int = 0
+    """Cells measured now."""
+    reused: int = 0
+    """Cells that the store already held under the same protocol."""
+    failed: tuple[FailedCell, ...] = field(default=())
+
+    @property
+    def summaries(self) -> list[Summary]:
+        """Headline numbers with intervals, one summary for each run."""
+        return [summarise(run) for run in self.runs]
+
+    @property
+    def summary(self) -> Summary:
+        """The summary of the only run. Raises `UserError` when several models were evaluated."""
+        if len(self.runs) != 1:
+            raise UserError(f"{len(self.runs)} models were evaluated; use `summaries`.")
+        return self.summaries[0]
+
+
+def evaluate(
+    models: str | Predictor | Sequence[str | Predictor],
+    *,
+    data: str | ImageData,
+    store: str | Path,
+    suite: str | None = None,
+    disturbances: Sequence[str] = (),
+    settings: EvaluationSettings | None = None,
+    listener: Listener | None = None,
+) -> Evaluation:
+    """Measure `models` on `data`, clean and under every condition of `suite` and `disturbances`.
+
+    `models` and `data` are names (see `load_predictor`, `load_data`) or objects. Without `suite` and
+    `disturbances` the suite is 'imagenet-c' (15 corruptions, 5 severities), or all that a stored tree holds.
+    The same call goes on where an interrupted one stopped. Raises `UserError` before anything is written when a
+    name, the data or the model cannot be used.
+    """
+    settings = settings or EvaluationSettings()
+    listener = listener or Silent()
+    plans, opened = plan_evaluation(
+        models,
+        data=data,
+        store=store,
+        suite=suite,
+        disturbances=disturbances,
+        settings=settings,
+        listener=listener,
+    )
+    listener.planned(plans)
+    return run_plans(plans, opened, settings=settings, listener=listener)
+
+
+def plan_evaluation(
+    models: str | Predictor | Sequence[str | Predictor],
+    *,
+    data: str | ImageData,
+    store: str | Path,
+    suite: str | None = None,
+    disturbances: Sequence[str] = (),
+    settings: EvaluationSettings,
+    listener: Listener,
+) -> tuple[list[ModelPlan], Store]:
+    """Everything that precedes the first measurement: load, check, decode, list the cells, estimate the time."""
+    images = load_data(data) if isinstance(data, str) else data
+    conditions = conditions_of(images, suite=suite, disturbances=disturbances, choices=settings.choices)
+    named = [models] if isinstance(models, str | Predictor) else list(models)
+    if not named:
+        raise UserError("No model was named.")
+    predictors = [load_predictor(model) if isinstance(model, str) else model for model in named]
+    checked = [(predictor, check_classes(images, predictor)) for predictor in predictors]
+    opened = Store(store, create=True)
+    folder = opened.path / "pixels"
+    plans = []
+    for predictor, shown in checked:
+        source = shown.clean or shown.at(*shown.conditions[0]) if isinstance(shown, StoredConditions) else shown
+        pixels = decode_once(
+            source,
+            predictor.preprocessing,
+            folder,
+            workers=settings.workers or os.cpu_count() or 1,
+            progress=listener.decoding,
+        )
+        readable = _readable(shown, pixels, settings)
+        plans.append(_planned(predictor, readable, pixels, conditions, opened, settings))
+    for plan in plans:
+        opened.put_data(
+            DataManifest(
+                digest=plan.data.digest,
+                name=plan.data.name,
+                selection=plan.data.selection,
+                classes=plan.data.classes,
+                samples=len(plan.data),
+                unreadable=plan.pixels.layout.unreadable,
+            )
+        )
+    return plans, opened
+
+
+def _readable(data: ImageData, pixels: PixelFile, settings: EvaluationSettings) -> ImageData:
+    """The images that decode. Raises `UserError` when some do not and they may not be left out."""
+    layout = pixels.layout
+    if not layout.unreadable:
+        return data
+    if not settings.skip_unreadable:
+        count = len(layout.unreadable)
+        others = f" ({count - 1} more like it)" if count > 1 else ""
+        raise UserError(f"{layout.unreadable[0]}{others} Mend or remove it, or leave such files out: --skip-unreadable")
+    selection = f"{data.selection}, {len(layout.unreadable)} unreadable left out"
+    return data.select(layout.readable, selection)
+
+
+def _planned(
+    predictor: Predictor,
+    data: ImageData,
+    pixels: PixelFile,
+    conditions: Sequence[Disturbance],
+    store: Store,
+    settings: EvaluationSettings,
+) -> ModelPlan:
+    size = settings.forward_batch or default_forward_batch(predictor.device)
+    plan = plan_model(
+        predictor,
+        data,
+        pixels,
+        conditions,
+        store,
+        seed=settings.seed,
+        task=Classification.name,
+        forward_batch=size,
+    )
+    forward = engine.Forward(size)
+    try:
+        with engine.exact_arithmetic():
+            seconds = estimate_seconds(plan, lambda images: forward(predictor, images), forward_batch=size)
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+        layout = pixels.layout
+        raise UserError(
+            f"The model '{predictor.name}' fails on images of {layout.width}x{layout.height} pixels: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}. "
+            f"Check --size, or the model's own forward."
+        ) from error
+    return replace(plan, seconds=seconds)
+
+
+def run_plans(
+    plans: Sequence[ModelPlan], store: Store, *, settings: EvaluationSettings, listener: Listener
+) -> Evaluation:
+    """Measure what is missing of `plans`, sharing the cells with any other process that writes to the store."""
+    measured = 0
+    failed: list[FailedCell] = []
+    for plan in plans:
+        for record in _measured_cells(plan, store, settings, listener):
+            measured += isinstance(record, CellRecord)
+            failed += [record] if isinstance(record, FailedCell) else []
+    if not settings.keep_pixels:
+        # A process beside this one may be reading them: it keeps its open file, or decodes again.
+        shutil.rmtree(store.path / "pixels", ignore_errors=True)
+    keys = {planned.key for plan in plans for planned in plan.cells}
+    runs = [run for run in runs_of(store) if any(record.key in keys for record in run.records.values())]
+    order = {plan.predictor.name: place for place, plan in enumerate(plans)}
+    runs.sort(key=lambda run: order[run.model])
+    return Evaluation(store, tuple(runs), measured, sum(len(plan.kept) for plan in plans), tuple(failed))
+
+
+def _measured_cells(
+    plan: ModelPlan, store: Store, settings: EvaluationSettings, listener: Listener
+) -> Iterator[CellRecord | FailedCell]:
+    """Yield a record or a failure for every cell measured by this process; wait for those that others measure."""
+    claims = Claims(store.path)
+    task = Classification()
+    pending: list[PlannedCell] = plan.missing
+    while pending:
+        held: list[PlannedCell] = []
+        for planned in pending:
+            if planned.key in store:
+                continue
+            if not claims.take(planned.key):
+                held.append(planned)
+                continue
+            try:
+                yield _measure_and_keep(planned, plan, store, task, settings, _Heartbeat(listener, claims, planned.key))
+            finally:
+                claims.release(planned.key)
+        if held:
+            listener.note(f"waiting for {len(held)} cells that another process is measuring")
+            time.sleep(WAIT_SECONDS)
+        pending = [planned for planned in held if planned.key not in store]
+
+
+def _measure_and_keep(
+    planned: PlannedCell,
+    plan: ModelPlan,
+    store: Store,
+    task: Task,
+    settings: EvaluationSettings,
+    listener: engine.Listener,
+) -> CellRecord | FailedCell:
+    listener.cell_started(planned)
+    clean = None if planned.cell.disturbance == "clean" else engine.clean_outcome(store, plan)
+    pixels = _pixels_of(planned.disturbance, plan, store, settings)
+    try:
+        record, observations, pictures = engine.measure(
+            planned, plan, pixels, task, batch_size=settings.batch_size, clean=clean, listener=listener
+        )
+    except InvalidOutput as error:
+        failed = engine.failure(planned, str(error))
+        store.put_failure(failed)
+        listener.cell_failed(failed)
+        return failed
+    store.put(record, observations, pictures)
+    listener.cell_finished(record)
+    return record
+
+
+def _pixels_of(disturbance: Disturbance, plan: ModelPlan, store: Store, settings: EvaluationSettings) -> PixelFile:
+    """The decoded images a cell starts from: the data's own, or those of a stored condition."""
+    if not isinstance(disturbance, Stored):
+        return plan.pixels
+    assert isinstance(plan.data, StoredConditions)
+    source = plan.data.at(disturbance.name, disturbance.level)
+    workers = settings.workers or os.cpu_count() or 1
+    pixels = decode_once(source, plan.predictor.preprocessing, store.path / "pixels", workers=workers)
+    if pixels.layout.unreadable:
+        raise UserError(f"{pixels.layout.unreadable[0]} The stored condition {disturbance} is not complete.")
+    return pixels
+
+
+class _Heartbeat:
+    """Passes everything on, and keeps the claim alive."""
+
+    def __init__(self, listener: engine.Listener, claims: Claims, key: str) -> None:
+        self._claims, self._key = claims, key
+        self.cell_started = listener.cell_started
+        self.cell_finished = listener.cell_finished
+        self.cell_failed = listener.cell_failed
+        self.note = listener.note
+        self._images_done: Callable[[int], None] = listener.images_done
+
+    def images_done(self, count: int) -> None:
+        self._claims.touch(self._key)
+        self._images_done(count)

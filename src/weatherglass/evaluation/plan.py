@@ -1,0 +1,143 @@
+"""The plan: what will be measured, what is kept already, and what the rest will cost."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from weatherglass.evaluation.pixels import PixelFile
+from weatherglass.evaluation.protocol import Cell, Protocol
+from weatherglass.evaluation.store import Store
+from weatherglass.types import Batch, Disturbance, ImageData, Predictor
+
+PROBE_IMAGES = 8
+VERSIONED = ("weatherglass", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "pillow")
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell that is going to be measured."""
+
+    cell: Cell
+    protocol: Protocol
+    disturbance: Disturbance
+    key: str
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """All cells of one model on one data set."""
+
+    predictor: Predictor
+    data: ImageData
+    pixels: PixelFile
+    cells: tuple[PlannedCell, ...]
+    kept: frozenset[str]
+    """Keys of cells that the store already holds."""
+    seconds: float = field(default=float("nan"))
+    """Estimated time for the missing cells."""
+
+    @property
+    def missing(self) -> list[PlannedCell]:
+        return [planned for planned in self.cells if planned.key not in self.kept]
+
+    @property
+    def images(self) -> int:
+        """Predictions still to be made."""
+        return len(self.missing) * len(self.data)
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Size of the decoded images on disk."""
+        layout = self.pixels.layout
+        return len(self.pixels) * 3 * layout.height * layout.width
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that pixels and numbers pass through."""
+    return {name: found for name in VERSIONED if (found := _version(name))}
+
+
+def _version(package: str) -> str | None:
+    if package == "weatherglass":
+        from weatherglass import __version__
+
+        return __version__
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def default_forward_batch(device: torch.device) -> int:
+    """Images per forward pass: enough to fill the device; part of the protocol (see docs/design/engine.md)."""
+    return 256 if device.type == "cuda" else 32
+
+
+def plan_model(
+    predictor: Predictor,
+    data: ImageData,
+    pixels: PixelFile,
+    disturbances: Sequence[Disturbance],
+    store: Store,
+    *,
+    seed: int,
+    task: str,
+    forward_batch: int,
+) -> ModelPlan:
+    """The cells of one model, each with its protocol; nothing is measured."""
+    height, width = pixels.layout.height, pixels.layout.width
+    common = Protocol(
+        task=task,
+        weights=predictor.digest,
+        preprocessing=predictor.preprocessing.geometry,
+        normalisation=predictor.preprocessing.normalisation,
+        data=data.digest,
+        selection=data.selection,
+        samples=len(data),
+        classes=f"all {predictor.classes}",
+        seed=seed,
+        precision=predictor.precision,
+        device=predictor.device.type,
+        forward_batch=forward_batch,
+        versions=library_versions(),
+    )
+    cells = []
+    for disturbance in disturbances:
+        protocol = Protocol(**common.common, disturbance=disturbance.protocol(height, width))
+        cell = Cell(predictor.name, data.name, str(disturbance), seed)
+        cells.append(PlannedCell(cell, protocol, disturbance, cell.key(protocol)))
+    kept = frozenset(planned.key for planned in cells if planned.key in store)
+    return ModelPlan(predictor, data, pixels, tuple(cells), kept)
+
+
+def estimate_seconds(plan: ModelPlan, forward: Callable[[torch.Tensor], object], *, forward_batch: int) -> float:
+    """Time the missing cells will take, from one forward pass and each kind of disturbance on a few images.
+
+    `forward` predicts one full forward batch of pixels. Every call is made twice and the second one is timed,
+    because the first may compile or allocate.
+    """
+    if not plan.missing:
+        return 0.0
+    images = plan.pixels.rows(0, min(forward_batch, len(plan.pixels)))
+    per_image = _second_call(lambda: forward(images)) / max(len(images), 1)
+    few = images[:PROBE_IMAGES].to(plan.predictor.device)
+    batch = Batch(few, torch.from_numpy(plan.data.labels[: len(few)]), plan.data.ids[: len(few)])
+    disturbing: dict[str, float] = {}
+    total = 0.0
+    for planned in plan.missing:
+        kind = planned.disturbance.kind
+        if kind not in disturbing:
+            call = lambda d=planned: d.disturbance.of_input(batch, plan.predictor, seed=d.cell.seed)  # noqa: E731
+            disturbing[kind] = _second_call(call) / len(few)
+        total += len(plan.data) * (per_image + disturbing[kind])
+    return total
+
+
+def _second_call(call: Callable[[], object]) -> float:
+    call()
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started

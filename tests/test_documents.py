@@ -1,0 +1,92 @@
+"""Every command in the README and the docs is executed, page by page, in a folder of its own.
+
+A fence marked `console` holds commands behind `$ ` prompts; what they print stands below them and is not compared.
+`console shared` needs reference data that does not ship and is skipped where it is absent; `console slow` runs with
+the slow tests alone.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```console([ \w]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """The commands of one fence."""
+
+    marks: frozenset[str]
+    commands: tuple[str, ...]
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """The fences of a page; a command goes on in the next line after a backslash."""
+    blocks = []
+    for marks, text in FENCE.findall(page.read_text(encoding="utf-8")):
+        joined = text.replace("\\\n", " ")
+        commands = tuple(line[2:].strip() for line in joined.splitlines() if line.startswith("$ "))
+        blocks.append(Block(frozenset(marks.split()), commands))
+    return blocks
+
+
+@pytest.fixture(scope="session")
+def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `weatherglass demo --quick` leaves, made once."""
+    folder = tmp_path_factory.mktemp("demo")
+    run_command("weatherglass demo --quick", folder, {})
+    return folder
+
+
+def run_command(command: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run one line of a page with this Python's `weatherglass`."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    settings = os.environ | {"PATH": path, "COLUMNS": "100", "OMP_WAIT_POLICY": "PASSIVE"} | environment
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=settings, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, f"$ {command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    return done
+
+
+def cases() -> list[object]:
+    found = []
+    for page in PAGES:
+        marks_of_page = {mark for block in blocks_of(page) for mark in block.marks}
+        for kind in ("", *sorted(marks_of_page)):
+            blocks = [block for block in blocks_of(page) if (kind in block.marks if kind else not block.marks)]
+            if any(block.commands for block in blocks):
+                slow = [pytest.mark.slow] if kind else []
+                name = f"{page.relative_to(ROOT)}{'-' + kind if kind else ''}"
+                found.append(pytest.param(page, kind, id=name, marks=[*slow, pytest.mark.timeout(1800)]))
+    return found
+
+
+@pytest.mark.parametrize(("page", "kind"), cases())
+def test_commands_of_the_page_run(
+    page: Path, kind: str, demo_store: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    environment = {}
+    if kind == "shared":
+        environment["SHARED"] = str(request.getfixturevalue("shared_data"))
+    shutil.copytree(demo_store, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    for block in blocks_of(page):
+        if (kind in block.marks) if kind else not block.marks:
+            for command in block.commands:
+                if not command.startswith(("make ", "git ", "pip ")):
+                    run_command(command, tmp_path, environment)
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}, which is not there"
