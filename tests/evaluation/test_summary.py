@@ -31,6 +31,8 @@ def test_numbers_agree_with_the_observations(store) -> None:
     assert summary.kinds["fog"].top1.value == pytest.approx(np.mean([grid[f"fog@{s}"].mean() for s in range(1, 6)]))
     assert summary.conditions["fog@3"].drop is not None
     assert summary.conditions["fog@3"].drop.value == pytest.approx(grid["clean"].mean() - grid["fog@3"].mean())
+    assert summary.grid.description == "imagenet-c (15 corruptions x 5 severities)"
+    assert summary.suites["imagenet-c"].corrupted == summary.corrupted
     for found in summary.metrics.values():
         assert found.low <= found.high
     assert sum(summary.first_failure or ()) == pytest.approx(1)

@@ -35,7 +35,7 @@ def class_damage(
         found.append(
             ClassDamage(
                 index=label,
-                name=names[label] if names else str(label),
+                name=names[int(label)] if names else str(label),
                 samples=size,
                 clean=None if rate is None else Estimate(rate, *wilson_interval(rate, size, level), "wilson"),
                 corrupted=_mean_of(columns[0][members], resampled[0][:, k], level, (0.0, 1.0)),

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from weatherglass.corruptions.suites import SUITES
 from weatherglass.evaluation.runs import Run
 from weatherglass.metrics.alexnet import ERROR, SEVERITIES
 
@@ -94,10 +95,6 @@ def suite_of(cells: Collection[str]) -> str | None:
 
 def suites() -> dict[str, set[str]]:
     """The conditions of every published suite, without the clean one."""
-    try:
-        from weatherglass.corruptions.suites import SUITES  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        return {}
     return {name: {f"{kind}@{s:g}" for kind, s in suite.conditions} for name, suite in SUITES.items()}
 
 

@@ -1,0 +1,165 @@
+"""A run as tables: for every condition the estimate of a score, then the same score in every bootstrap resample.
+
+The formulas live in `weatherglass.metrics`; applied to whole tables they give the estimate and its resamples at once.
+All tables of a data set share the resamples, so the rows of two conditions, or of two models, may be subtracted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from weatherglass.evaluation.grid import Grid, grid_of, suites
+from weatherglass.evaluation.outcomes import Outcomes, outcomes_of
+from weatherglass.evaluation.reference import Reference
+from weatherglass.evaluation.runs import Run
+from weatherglass.metrics import robustness
+from weatherglass.metrics.alexnet import MAIN_CORRUPTIONS, SEVERITIES
+from weatherglass.metrics.classification import expected_calibration_error, mean_score, resampled_calibration_error
+from weatherglass.metrics.intervals import Bootstrap, Estimate, centred, estimate
+
+Rows = Float[np.ndarray, " rows"]
+"""The estimate, then one value a resample."""
+
+Table = dict[str, Rows]
+"""By condition."""
+
+SPANS: dict[str, tuple[float, float] | None] = {"nll": None, "brier": (0.0, 2.0), "drop": (-1.0, 1.0)}
+"""Between which values one image can lie, where that is not 0 and 1; None: without bound."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A run, measured."""
+
+    run: Run
+    outcomes: Outcomes
+    grid: Grid
+    bootstrap: Bootstrap
+    level: float
+    scores: dict[str, Table]
+    """'top1', 'top5', 'ece', 'nll', 'brier' -> table."""
+
+    @property
+    def top1(self) -> Table:
+        """Top-1 accuracy of every condition."""
+        return self.scores["top1"]
+
+    @property
+    def clean(self) -> Rows | None:
+        """Clean top-1 accuracy; None where it was not measured."""
+        return self.top1.get("clean")
+
+    def estimate(
+        self, rows: Rows | None, span: tuple[float, float] | None = (0.0, 1.0), scale: float = 1.0
+    ) -> Estimate | None:
+        """The estimate in a column of a table; None for no column and for an undefined value."""
+        if rows is None:
+            return None
+        samples = len(self.outcomes.ids)
+        return estimate(float(rows[0]), rows[1:], samples=samples, level=self.level, span=span, scale=scale)
+
+    def present(self, kind: str) -> list[str]:
+        """The measured cells of one corruption of the grid."""
+        return [cell for cell in self.grid.cells(kind) if cell in self.top1]
+
+    def mean_over_kinds(self, score: str = "top1", kinds: Sequence[str] | None = None) -> Rows | None:
+        """Mean over corruptions (default: all of the grid) of the mean over severities; None where there are none."""
+        cells = {kind: self.present(kind) for kind in (self.grid.kinds if kinds is None else kinds)}
+        rates = {kind: stacked(self.scores[score], present) for kind, present in cells.items() if present}
+        return robustness.mean_corrupted_accuracy(rates) if rates else None
+
+    def drop(self, condition: str) -> Rows | None:
+        """Clean accuracy minus that of a condition; None for the clean one and without it."""
+        return None if self.clean is None or condition == "clean" else self.clean - self.top1[condition]
+
+    def retention(self, kinds: Sequence[str] | None = None) -> Rows | None:
+        """Mean corrupted accuracy over clean accuracy; None where either is missing or the clean one is 0."""
+        corrupted = self.mean_over_kinds(kinds=kinds)
+        if corrupted is None or self.clean is None or self.clean[0] == 0:
+            return None
+        return robustness.retention(corrupted, self.clean)
+
+    def corruption_error(self, kind: str, divisor: Reference, *, relative: bool = False) -> Rows | None:
+        """(Relative) CE of one corruption; None without all five severities or without a reference for them."""
+        cells = [f"{kind}@{severity:g}" for severity in SEVERITIES]
+        reference = divisor.of(cells)
+        if reference is None or any(cell not in self.top1 for cell in cells):
+            return None
+        error = 1 - stacked(self.top1, cells)
+        if not relative:
+            return robustness.corruption_error(error, reference)
+        if divisor.clean_error is None or self.clean is None:
+            return None
+        return robustness.relative_corruption_error(error, 1 - self.clean, reference, divisor.clean_error)
+
+    def mean_corruption_error(self, divisor: Reference, *, relative: bool = False) -> Rows | None:
+        """(Relative) mCE over the fifteen main corruptions; None where one of their CE is missing."""
+        rows = {kind: self.corruption_error(kind, divisor, relative=relative) for kind in MAIN_CORRUPTIONS}
+        there = {kind: row for kind, row in rows.items() if row is not None}
+        return robustness.mean_corruption_error(there) if len(there) == len(rows) else None
+
+    def suites(self) -> dict[str, list[str]]:
+        """The published suites all of whose conditions were measured, with their corruptions in the grid's order."""
+        covered = {name: cells for name, cells in suites().items() if cells and cells <= self.top1.keys()}
+        kinds = {name: {cell.split("@")[0] for cell in cells} for name, cells in covered.items()}
+        return {name: [k for k in self.grid.kinds if k in there] for name, there in kinds.items()}
+
+    def families(self) -> dict[str, list[str]]:
+        """Family -> its measured corruptions."""
+        groups: dict[str, list[str]] = {}
+        for kind in self.grid.kinds:
+            if cells := self.present(kind):
+                groups.setdefault(self.run.records[cells[0]].family, []).append(kind)
+        return groups
+
+
+def tables_of(
+    run: Run, *, resamples: int = 1000, level: float = 0.95, seed: int = 0, outcomes: Outcomes | None = None
+) -> Tables:
+    """Measure a run; `outcomes` are those to use instead of all that it holds (some of the images, say)."""
+    outcomes = outcomes_of(run) if outcomes is None else outcomes
+    bootstrap = Bootstrap(len(outcomes.ids), resamples, seed)
+    correct = outcomes.correct
+    hits = np.concatenate([correct, outcomes.rank < 5])
+    losses = np.concatenate([outcomes.nll, outcomes.brier])
+    top1, top5 = np.split(np.vstack([hits.mean(axis=1), bootstrap.means(hits)]), 2, axis=1)
+    nll, brier = np.split(np.vstack([[mean_score(row) for row in losses], bootstrap.means(losses)]), 2, axis=1)
+    gap = np.array([expected_calibration_error(c, r) for c, r in zip(outcomes.confidence, correct, strict=True)])
+    gaps = resampled_calibration_error(outcomes.confidence, correct, bootstrap)
+    # Resampling alone adds to a calibration error, so its resamples are moved back onto the estimate.
+    gaps = np.stack([centred(column, value) for column, value in zip(gaps.T, gap, strict=True)], axis=1)
+    scores = {"top1": top1, "top5": top5, "ece": np.vstack([gap, gaps]), "nll": nll, "brier": brier}
+    return Tables(
+        run=run,
+        outcomes=outcomes,
+        grid=grid_of(run),
+        bootstrap=bootstrap,
+        level=level,
+        scores={name: dict(zip(outcomes.conditions, rows.T, strict=True)) for name, rows in scores.items()},
+    )
+
+
+def ratio_estimate(
+    tables: Tables, rows: Rows | None, divisor: Reference, kinds: Sequence[str], *, relative: bool = False
+) -> Estimate | None:
+    """The estimate of a (relative) CE or mCE over `kinds`; exactly 1 for a run that is its own reference."""
+    if rows is None:
+        return None
+    if divisor.itself:
+        return Estimate(1.0, 1.0, 1.0, "exact")
+    span = (-1.0, 1.0) if relative else (0.0, 1.0)
+    return tables.estimate(rows, span, _scale(divisor, kinds, relative))
+
+
+def _scale(divisor: Reference, kinds: Sequence[str], relative: bool) -> float:
+    """What a mean error an image is multiplied with to give (relative) CE, for intervals without a bootstrap."""
+    shift = divisor.clean_error[0] if relative and divisor.clean_error is not None else 0.0
+    means = [float(np.mean([divisor.errors[f"{k}@{s:g}"][0] - shift for s in SEVERITIES])) for k in kinds]
+    return sum(1 / mean if mean else np.nan for mean in means) / len(means)
+
+
+def stacked(table: Table, cells: Sequence[str]) -> Float[np.ndarray, "rows severities"]:
+    """The rows of some conditions side by side."""
+    return np.stack([table[cell] for cell in cells], axis=-1)
