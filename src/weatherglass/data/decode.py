@@ -7,6 +7,8 @@ TIFF, BMP and other formats).
 """
 
 import io
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +34,14 @@ def decode_file(path: Path) -> UInt8[Tensor, "3 height width"]:
 
 def decode_bytes(data: bytes, location: str) -> UInt8[Tensor, "3 height width"]:
     """Decode an encoded image; `location` names it in the `UnreadableImage` that a failure raises."""
-    from torchvision.io import ImageReadMode, decode_image
-
     if not data:
         raise UnreadableImage(location, "the file is empty")
+    decode = _torchvision_decoder()
+    if decode is None:
+        return _decode_with_pillow(data, location)
     try:
         # frombuffer wants writable memory, hence the copy into a bytearray
-        image = decode_image(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
+        image = decode(torch.frombuffer(bytearray(data), dtype=torch.uint8))
     except (RuntimeError, ValueError):
         return _decode_with_pillow(data, location)
     if image.ndim == 4:  # an animation: its first frame
@@ -46,6 +49,20 @@ def decode_bytes(data: bytes, location: str) -> UInt8[Tensor, "3 height width"]:
     if image.dtype == torch.uint16:
         image = ((image.int() + 128) // 257).to(torch.uint8)
     return image.contiguous()
+
+
+@cache
+def _torchvision_decoder() -> Callable[[UInt8[Tensor, " bytes"]], Tensor] | None:
+    """torchvision's decoder to RGB, or None in a future version without it.
+
+    The operator is called itself: its Python wrapper warns on every call that torchvision 0.29 gives decoding up.
+    """
+    from torchvision.io import ImageReadMode
+
+    operators = torch.ops.image
+    if not hasattr(operators, "decode_image"):
+        return None
+    return lambda data: operators.decode_image(data, ImageReadMode.RGB.value, False)
 
 
 def _decode_with_pillow(data: bytes, location: str) -> UInt8[Tensor, "3 height width"]:

@@ -1,6 +1,6 @@
 """The two forms in which images come: files, and arrays in memory. Both are immutable and decode on demand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -109,7 +109,36 @@ class ArrayImages(ImageData):
         return digest_of_samples(self.ids, self.labels, self.classes, contents)
 
 
-def digest_of_samples(ids, labels, classes, contents) -> str:
+@dataclass(frozen=True, eq=False)
+class Renamed(ImageData):
+    """The images of `inner` under other ids, labels or class names."""
+
+    inner: ImageData = field(repr=False)
+    ids: tuple[str, ...] = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    classes: tuple[str, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.inner.name)
+        object.__setattr__(self, "selection", self.inner.selection)
+        _check(self)
+
+    def image(self, index: int) -> UInt8[Tensor, "3 height width"]:
+        return self.inner.image(index)
+
+    def select(self, indices: Sequence[int], selection: str) -> "Renamed":
+        ids = tuple(self.ids[i] for i in indices)
+        labels = self.labels[np.asarray(indices, dtype=np.int64)]
+        return Renamed(self.inner.select(indices, selection), ids, labels, self.classes)
+
+    @cached_property
+    def digest(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """blake2b of the inner digest and the new ids, labels and class names."""
+        contents = (self.inner.digest.encode() for _ in self.ids)
+        return digest_of_samples(self.ids, self.labels, self.classes, contents)
+
+
+def digest_of_samples(ids: Sequence[str], labels: np.ndarray, classes: Sequence[str], contents: Iterable[bytes]) -> str:
     """Digest of a data set from its ids, labels, class names and the digest of each image's stored bytes."""
     digest = blake2b(digest_size=16)
     digest.update("\0".join(classes).encode())

@@ -1,20 +1,14 @@
 """From a name to labelled images: `kind:path`, with the kind guessed where it is plain."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
+from weatherglass.data.kinds import KINDS
 from weatherglass.data.subset import subset
-from weatherglass.errors import UserError, unknown_name_message
+from weatherglass.errors import UnknownName, UserError
 from weatherglass.types import ImageData
 from weatherglass.user_code import call_user_factory, names_user_code
-
-KINDS = {
-    "digits": "handwritten digits, 32x32, embedded: digits, digits:train, digits:test",
-    "imagefolder": "a folder with one directory a class: imagefolder:photos/val",
-    "cifar10": "CIFAR-10, python batches or PNG tree: cifar10:FOLDER, cifar10:FOLDER/train",
-    "cifar100": "CIFAR-100, python batches or PNG tree: cifar100:FOLDER",
-    "cifar10.1": "CIFAR-10.1, arrays: cifar10.1:FOLDER",
-}
-"""Every kind with a line of help; anything else is `file.py:factory`."""
 
 
 def load_data(
@@ -28,8 +22,9 @@ def load_data(
     """The labelled images that `spec` names; `KINDS` lists its forms.
 
     `spec` may also be a plain path, whose kind is guessed, or `path/to/file.py:factory`, a function without
-    arguments that returns an `ImageData`. `classes` gives the class order of a folder instead of the sorted one.
-    `limit` or `fraction` keeps a stratified part that `seed` decides (`subset`).
+    arguments that returns an `ImageData`. Stored conditions come as `StoredConditions`; `imagenet-c:TREE::CLEAN` names
+    the undisturbed images beside them (`CLEAN` is again such a name). `classes` gives the class order of a folder
+    instead of the sorted one. `limit` or `fraction` keeps a stratified part that `seed` decides (`subset`).
     """
     data = _load(spec, classes)
     return subset(data, limit=limit, fraction=fraction, seed=seed)
@@ -46,18 +41,36 @@ def _load(spec: str, classes: tuple[str, ...] | None) -> ImageData:
 
         return load_digits(place or "all")
     if not place:
-        raise UserError(f"'{spec}' has no path: {KINDS[kind]}.")
+        raise UserError(f"'{spec}' has no path: {KINDS[kind].example}. {KINDS[kind].description}.")
     if kind == "imagefolder":
         from weatherglass.data.folder import load_folder
 
         return load_folder(spec, Path(place).expanduser(), classes)
-    if kind in ("cifar10", "cifar100"):
-        from weatherglass.data.cifar import load_cifar
+    return _reader(kind)(spec, place)
 
-        return load_cifar(spec, kind, place)
-    from weatherglass.data.cifar import load_cifar10_1
 
-    return load_cifar10_1(spec, place)
+def _reader(kind: str) -> Callable[[str, str], ImageData]:
+    """What reads `kind`, from (name, place); modules are imported when their kind is asked for."""
+    from weatherglass.data import cifar, encoded, imagenet, stored
+
+    readers: dict[str, Callable[[str, str], ImageData]] = {
+        "imagenet": imagenet.load_imagenet,
+        "imagenet-c": lambda name, place: _stored(stored.load_stored_tree, name, place),
+        "cifar10": lambda name, place: cifar.load_cifar(name, "cifar10", place),
+        "cifar100": lambda name, place: cifar.load_cifar(name, "cifar100", place),
+        "cifar10.1": cifar.load_cifar10_1,
+        "cifar10-c": lambda name, place: _stored(stored.load_stored_arrays, name, place),
+        "cifar100-c": lambda name, place: _stored(stored.load_stored_arrays, name, place),
+        "huggingface": encoded.load_hugging_face,
+        "parquet": encoded.load_parquet,
+    }
+    return readers[kind]
+
+
+def _stored(read: Callable[[str, str, ImageData | None], ImageData], name: str, place: str) -> ImageData:
+    """`PLACE::CLEAN` names the undisturbed images beside the stored conditions."""
+    folder, separator, clean = place.partition("::")
+    return read(name, folder, _load(clean, None) if separator else None)
 
 
 def split_spec(spec: str) -> tuple[str, str]:
@@ -65,27 +78,48 @@ def split_spec(spec: str) -> tuple[str, str]:
     kind, colon, place = spec.partition(":")
     if kind in KINDS and (colon or kind == "digits"):
         return kind, place
+    if spec in KINDS:
+        raise UserError(f"'{spec}' needs a path: {KINDS[spec].example}. {KINDS[spec].description}.")
     if names_user_code(spec):
         return "user", spec
     if Path(spec).expanduser().exists():
         return guess_kind(Path(spec).expanduser()), spec
     if colon and "/" not in kind:
-        raise UserError(unknown_name_message("kind of data", kind, KINDS))
+        raise UnknownName("kind of data", kind, KINDS)
     raise UserError(f"There is no file or folder {spec}. Data is given as kind:path; kinds: {', '.join(KINDS)}.")
 
 
 def guess_kind(place: Path) -> str:
     """The kind of data a path holds, from the names of its files alone."""
-    if place.is_dir():
-        names = {entry.name for entry in place.iterdir()}
-        if "batches.meta" in names or "cifar-10-batches-py" in names:
-            return "cifar10"
-        if "cifar-100-python" in names or ({"meta", "train", "test"} <= names and (place / "meta").is_file()):
-            return "cifar100"
-        if any(name.startswith("cifar10.1_") for name in names):
-            return "cifar10.1"
-        return "imagefolder"
-    raise UserError(f"{place} is a file of no known kind; data is given as kind:path; kinds: {', '.join(KINDS)}.")
+    if place.suffix == ".parquet":
+        return "parquet"
+    if not place.is_dir():
+        raise UserError(f"{place} is a file of no known kind; data is given as kind:path; kinds: {', '.join(KINDS)}.")
+    names = {entry.name for entry in place.iterdir()}
+    directories = [entry for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    if "batches.meta" in names or "cifar-10-batches-py" in names:
+        return "cifar10"
+    if "cifar-100-python" in names or ({"meta", "train", "test"} <= names and (place / "meta").is_file()):
+        return "cifar100"
+    if any(name.startswith("cifar10.1_") for name in names):
+        return "cifar10.1"
+    if {"state.json", "dataset_info.json"} <= names or "dataset_dict.json" in names:
+        return "huggingface"
+    if any(name.endswith(".parquet") for name in names):
+        return "parquet"
+    if {"labels.npy", "fog.npy"} <= names:
+        return "cifar10-c"
+    if any(_holds_severities(one) for one in directories[:3]):
+        return "imagenet-c"
+    if directories and all(re.fullmatch(r"n\d{8}", one.name) for one in directories):
+        return "imagenet"
+    return "imagefolder"
+
+
+def _holds_severities(condition: Path) -> bool:
+    """Whether class directories lie below a directory named by a severity."""
+    levels = [condition / str(level) for level in range(1, 6)]
+    return any(entry.is_dir() for level in levels if level.is_dir() for entry in level.iterdir())
 
 
 def _from_user(spec: str) -> ImageData:

@@ -30,10 +30,12 @@ class TorchPredictor(Predictor):
         device: str | torch.device = "auto",
         precision: str = "float32",
         channels_last: bool = False,
+        digest: str | None = None,
     ) -> None:
         """`classes` None: measured by predicting one grey image of the preprocessing's size (or 224 or 32 pixels).
 
-        `channels_last` changes the memory layout only; convolutions are often faster with it.
+        `channels_last` changes the memory layout only; convolutions are often faster with it. `digest` is given where
+        something identifies the function better than the weights do.
         """
         self.name = name
         self.preprocessing = preprocessing or Preprocessing()
@@ -43,7 +45,7 @@ class TorchPredictor(Predictor):
         self.module = _evaluation_mode(module.to(self.device).to(memory_format=self._layout))
         mean, std = (torch.tensor(v, device=self.device) for v in (self.preprocessing.mean, self.preprocessing.std))
         self._mean, self._std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
-        self.digest = digest_of(module)
+        self.digest = digest or digest_of(module)
         self.parameters = sum(parameter.numel() for parameter in module.parameters())
         self.class_names = class_names
         self.classes = classes if classes is not None else self._measured_classes()

@@ -1,6 +1,7 @@
 """Published weights: checking their names, fetching them, and saying in one line why they cannot be had."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from urllib.error import URLError
 
@@ -34,15 +35,36 @@ def check_timm_name(name: str, published: bool) -> None:
 def fetch(build: Callable[[], nn.Module], name: str) -> nn.Module:
     """Build a network with its published weights; a network that cannot be reached is a `UserError`."""
     try:
-        return build()
+        with _hub_offline_where_unreachable():
+            return build()
     except Exception as error:
         if not _is_about_the_network(error):
             raise
-        reason = " ".join(str(error).split()).rstrip(".")[:200]
         raise UserError(
-            f"The published weights of {name} could not be fetched ({type(error).__name__}: {reason}). "
-            "Without a network give --checkpoint FILE, or --random (pretrained=False)."
+            f"The published weights of {name} could not be fetched: no connection, and no copy in the local cache "
+            f"({type(error).__name__}). Give --checkpoint FILE, or --random (pretrained=False) for random weights."
         ) from error
+
+
+@contextmanager
+def _hub_offline_where_unreachable() -> Iterator[None]:
+    """Without name resolution the hub's client would retry for almost a minute; its offline mode answers at once."""
+    import socket
+    from urllib.parse import urlparse
+    from urllib.request import getproxies
+
+    from huggingface_hub import constants
+
+    offline = constants.HF_HUB_OFFLINE
+    if not offline and not getproxies():  # a proxy resolves names for us
+        try:
+            socket.getaddrinfo(urlparse(constants.ENDPOINT).hostname, 443)
+        except OSError:
+            constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = offline
 
 
 def _is_about_the_network(error: BaseException) -> bool:

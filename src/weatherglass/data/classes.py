@@ -1,0 +1,127 @@
+"""Do the labels of the data mean what the outputs of the model mean? Found out from names, or refused.
+
+The classic mistake: directories 0 ... 999 sorted as text (0, 1, 10, 100, ...) give every label a wrong meaning and
+an accuracy near chance, without an error. Here numbers are always read as numbers.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from weatherglass.data.images import Renamed
+from weatherglass.data.stored import StoredConditions
+from weatherglass.errors import UserError
+from weatherglass.types import ImageData, Predictor
+
+
+def check_classes(data: ImageData, predictor: Predictor) -> ImageData:
+    """`data` with labels that are indices into the outputs of `predictor`; `data` itself where they are already.
+
+    Names decide where both sides have them: ImageNet's WordNet ids, the model's class names (case, '_' and
+    further synonyms ignored), or directories that are numbers and mean output indices. So a folder that holds only
+    some of the classes, or holds them in another order, is matched. Raises `UserError` with what was compared and
+    the remedy where names contradict or the counts differ and no name helps.
+    """
+    outputs = output_of_class(data.classes, predictor)
+    if outputs is None:
+        return data
+    if np.array_equal(outputs, np.arange(predictor.classes)):
+        return data
+    return relabelled(data, outputs, _output_names(data, outputs, predictor))
+
+
+def relabelled(data: ImageData, outputs: np.ndarray, classes: tuple[str, ...]) -> ImageData:
+    """`data` with label k replaced by `outputs[k]`."""
+    if isinstance(data, StoredConditions):
+        from dataclasses import replace
+
+        return replace(data, shown=relabelled(data.shown, outputs, classes))
+    return Renamed(data, data.ids, outputs[data.labels], classes)
+
+
+def output_of_class(classes: Sequence[str], predictor: Predictor) -> np.ndarray | None:
+    """The output index of each class of the data; None where they are taken in order, for want of names."""
+    count = predictor.classes
+    named = _index_of_names(predictor.class_names or ())
+    if named and all(_plain(name) in named for name in classes):
+        return _by_name(classes, named, predictor, "class names")
+    if all(name.isascii() and name.isdigit() for name in classes):
+        return _by_number(classes, predictor)
+    if count == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in classes):
+        return _by_name(classes, _imagenet_index(), predictor, "WordNet ids")
+    if predictor.class_names is not None:
+        return _by_name(classes, named, predictor, "class names")
+    if len(classes) != count:
+        raise UserError(
+            f"The data has {len(classes)} classes ({_some(classes)}), {predictor.name} has {count} outputs and no "
+            f"names that tell which belong together. {_remedy(predictor)}"
+        )
+    return None
+
+
+def _by_number(classes: Sequence[str], predictor: Predictor) -> np.ndarray:
+    numbers = np.array([int(name) for name in classes])
+    count = predictor.classes
+    if len(numbers) == count and numbers.min() == 1 and numbers.max() == count:
+        return numbers - 1  # counted from one
+    consecutive = np.array_equal(np.sort(numbers), np.arange(len(numbers)))
+    if numbers.max() >= count or (consecutive and len(numbers) != count):
+        raise UserError(
+            f"The data has {len(classes)} numbered classes ({_some(classes)}), {predictor.name} has {count} outputs "
+            f"(0 to {count - 1}). Numbered directories mean output indices. {_remedy(predictor)}"
+        )
+    return numbers
+
+
+def _by_name(classes: Sequence[str], index: Mapping[str, int], predictor: Predictor, what: str) -> np.ndarray:
+    found = [index.get(_plain(name)) for name in classes]
+    strangers = [name for name, position in zip(classes, found, strict=True) if position is None]
+    if strangers:
+        names = predictor.class_names or tuple(index)
+        raise UserError(
+            f"{len(strangers)} of the {len(classes)} classes of the data ({_some(strangers)}) are not among the {what} "
+            f"of {predictor.name} ({_some(names)}; {predictor.classes} outputs). {_remedy(predictor)}"
+        )
+    outputs = np.array([position for position in found if position is not None])
+    if len(set(outputs.tolist())) < len(outputs):
+        raise UserError(f"Two classes of the data have the same name for {predictor.name}; rename one directory.")
+    return outputs
+
+
+def _index_of_names(names: Sequence[str]) -> dict[str, int]:
+    """Output index by plain name; 'tench, Tinca tinca' is found under the whole and, if unique, under 'tench'."""
+    whole = {_plain(name): index for index, name in enumerate(names)}
+    firsts = [_plain(name.partition(",")[0]) for name in names]
+    short = {first: index for index, first in enumerate(firsts) if firsts.count(first) == 1}
+    return {**short, **whole}
+
+
+def _imagenet_index() -> dict[str, int]:
+    from weatherglass.data.imagenet import imagenet_wnids
+
+    return {wnid: index for index, wnid in enumerate(imagenet_wnids())}
+
+
+def _output_names(data: ImageData, outputs: np.ndarray, predictor: Predictor) -> tuple[str, ...]:
+    names = list(predictor.class_names or (f"output {index}" for index in range(predictor.classes)))
+    if predictor.class_names is None:
+        for name, output in zip(data.classes, outputs, strict=True):
+            names[output] = name
+    return tuple(names)
+
+
+def _plain(name: str) -> str:
+    return " ".join(re.split(r"[\s_\-]+", name.strip().casefold()))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+
+
+def _remedy(predictor: Predictor) -> str:
+    ours = "" if predictor.class_names is None else " exactly as the model names them, or"
+    return (
+        f"Name the directories{ours} by output index (0, 1, 2, ... in the order of training; torchvision's "
+        "ImageFolder sorts names as text, so there '10' comes before '2'), or give a model with these classes."
+    )

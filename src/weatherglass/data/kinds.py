@@ -1,0 +1,32 @@
+"""The kinds of data that a name can stand for: `kind:path`. Listed without importing torch."""
+
+from dataclasses import dataclass
+
+from weatherglass.catalog import Catalog
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of data set."""
+
+    example: str
+    description: str
+
+
+KINDS: Catalog[Kind] = Catalog(
+    "kind of data",
+    {
+        "digits": Kind("digits:test", "Handwritten digits, 32x32, embedded: digits (1,797), digits:train, digits:test"),
+        "imagefolder": Kind("imagefolder:photos/val", "One directory a class, images anywhere below it"),
+        "imagenet": Kind("imagenet:ILSVRC/val", "ImageNet: wnid directories, or flat files and a ground-truth file"),
+        "imagenet-c": Kind("imagenet-c:FOLDER", "A stored tree corruption/severity/class/file, with clean/ or not"),
+        "cifar10": Kind("cifar10:FOLDER", "CIFAR-10, python batches or PNG tree; FOLDER/train for the training part"),
+        "cifar100": Kind("cifar100:FOLDER", "CIFAR-100, likewise; fine labels"),
+        "cifar10.1": Kind("cifar10.1:FOLDER", "CIFAR-10.1: ..._data.npy beside ..._labels.npy"),
+        "cifar10-c": Kind("cifar10-c:FOLDER", "CIFAR-10-C: one .npy a corruption and labels.npy"),
+        "cifar100-c": Kind("cifar100-c:FOLDER", "CIFAR-100-C, likewise"),
+        "huggingface": Kind("huggingface:FOLDER", "A Hugging Face data set written by save_to_disk"),
+        "parquet": Kind("parquet:FOLDER", "Parquet with an image column (bytes) and a label column"),
+    },
+)
+"""Anything else is `file.py:factory`, a function without arguments that returns an `ImageData`."""
