@@ -12,6 +12,11 @@ _PUBLIC: dict[str, str] = {
     "load_data": "weatherglass.data.load",
     "load_predictor": "weatherglass.models.load",
     "corrupt": "weatherglass.corruptions.engine",
+    "summarise": "weatherglass.evaluation.summary",
+    "compare": "weatherglass.evaluation.comparison",
+    "explain_diff": "weatherglass.evaluation.explain",
+    "Store": "weatherglass.evaluation.store",
+    "find_run": "weatherglass.evaluation.runs",
 }
 """Public name -> module that defines it."""
 

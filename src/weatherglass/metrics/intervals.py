@@ -108,7 +108,8 @@ def estimate(
 
     Resamples in which the value is undefined are left out. Where all resamples agree (every image right, one image)
     the percentile interval would claim certainty, so Wilson's interval stands in: `value / scale` is then read as the
-    mean of one number an image within `span`. `span=None` (no bounds known) leaves such an estimate without interval.
+    mean of one number an image within `span`: (0, top), or (-top, top) for differences. `span=None` (no bounds known)
+    leaves such an estimate without interval.
     """
     if not np.isfinite(value):
         return None
@@ -119,11 +120,17 @@ def estimate(
             return Estimate(value, low, high)
     if span is None or not np.isfinite(scale) or scale == 0:
         return Estimate(value, value, value, "none")
-    bottom, width = span[0], span[1] - span[0]
-    rate = min(max((value / scale - bottom) / width, 0.0), 1.0)
-    ends = wilson_interval(rate, samples, level)
-    low, high = sorted((bottom + width * end) * scale for end in ends)
+    low, high = (abs(scale) * end for end in _wilson_within(span, value / scale, samples, level))
     return Estimate(value, min(low, value), max(high, value), "wilson")
+
+
+def _wilson_within(span: tuple[float, float], value: float, samples: int, level: float) -> tuple[float, float]:
+    """Wilson's interval of a mean of values within `span`, which starts at 0 or is symmetrical about it."""
+    low, high = wilson_interval(min(abs(value) / span[1], 1.0), samples, level)
+    low, high = low * span[1], high * span[1]
+    if span[0] < 0 and value == 0:  # A difference that no image shows: what share might show one, either way?
+        return -high, high
+    return (low, high) if value >= 0 else (-high, -low)
 
 
 def centred(resampled: Float[np.ndarray, " resamples"], value: float) -> Float[np.ndarray, " resamples"]:
