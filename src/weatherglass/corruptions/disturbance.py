@@ -3,13 +3,15 @@
 from dataclasses import dataclass, replace
 
 from weatherglass.corruptions.engine import (
+    Step,
     backend_used,
     check_choices,
     corrupt,
+    level_of,
     parse_steps,
 )
 from weatherglass.corruptions.frost import frost_textures
-from weatherglass.corruptions.severity import CORRUPTIONS, calibration_for
+from weatherglass.corruptions.severity import CORRUPTIONS, Level, calibration_for
 from weatherglass.errors import UserError
 from weatherglass.types import Batch, Disturbance, Images, Pixels, Predictor
 
@@ -65,16 +67,20 @@ class Corrupted(Disturbance):
         check_choices(self.definition, self.calibration, self.backend, self.reencode, (height, width))
         side = calibration_for(height, width) if self.calibration == "auto" else int(self.calibration)
         names = [step.name for step in self._steps]
+        backends = [backend_used(step.name, self._level(step, height, width), self.backend) for step in self._steps]
         entries = {
             "corruption definition": self.definition,
             "corruption calibration": f"{side} px",
-            "corruption backend": ", ".join(dict.fromkeys(backend_used(name, self.backend) for name in names)),
+            "corruption backend": ", ".join(dict.fromkeys(backends)),
             "re-encoding": self.reencode or "none",
         }
         if "frost" in names:
             textures = frost_textures(self.frost)
             entries["frost textures"] = f"{textures.source} {textures.digest}"
         return entries
+
+    def _level(self, step: Step, height: int, width: int) -> Level:
+        return level_of(step, (height, width), definition=self.definition, calibration=self.calibration)
 
     def of_input(self, batch: Batch, predictor: Predictor, *, seed: int) -> Pixels | Images:
         """The corrupted images of the batch."""

@@ -101,12 +101,26 @@ def apply(
     `level` holds the keywords of the kernel, e.g. `{"scale": 0.1}` for 'gaussian_noise'; a row of
     `CORRUPTIONS[name].levels[224]` shows them.
     """
+    if images.dtype == torch.uint8 and images.device.type == "cpu" and compiles(name, level, backend):
+        from weatherglass.corruptions.compiled.run import run
+
+        pixels = images.contiguous().numpy()
+        return torch.from_numpy(run(name, pixels, level, draws, lambda: frost_textures(frost)))
     return _by_torch(images, name, level, draws, frost)
 
 
-def backend_used(name: str, backend: str) -> str:
-    """The backend that a choice means for uint8 images on the CPU, with the revision of its kernels."""
-    return f"torch r{KERNEL_REVISION}"
+def compiles(name: str, level: Level, backend: str) -> bool:
+    """Whether a choice of backend means the compiled kernel for 8-bit images on the CPU."""
+    if backend == "torch" or find_spec("numba") is None:
+        return False
+    from weatherglass.corruptions.compiled.run import supports
+
+    return supports(name, level)
+
+
+def backend_used(name: str, level: Level, backend: str) -> str:
+    """The backend that a choice means for 8-bit images on the CPU, with the revision of its kernels."""
+    return f"{'numba' if compiles(name, level, backend) else 'torch'} r{KERNEL_REVISION}"
 
 
 def parse_steps(name: str, severity: float) -> tuple[Step, ...]:
