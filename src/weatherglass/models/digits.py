@@ -18,9 +18,6 @@ CLASSES = tuple("0123456789")
 def build_digits_model(name: str, *, trained: bool = True) -> nn.Module:
     """'digits_cnn', 'digits_vit' or 'digits_fan'; with `trained=False` with fresh weights."""
     module = BUILDERS[name]()
-    # Where `load_predictor` looks for what a network wants of its images.
-    module.preprocessing = PREPROCESSING  # pyright: ignore[reportArgumentType]
-    module.class_names = CLASSES  # pyright: ignore[reportArgumentType]
     if trained:
         _load_shipped_weights(module, name)
     return module

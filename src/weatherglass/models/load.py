@@ -15,8 +15,9 @@ from weatherglass.models.preprocessing import PreprocessingOverride, from_timm_c
 from weatherglass.types import Predictor, Preprocessing
 from weatherglass.user_code import call_user_factory, names_user_code
 
+DIGITS_MODELS = ("digits_cnn", "digits_vit", "digits_fan")
 FORMS = (
-    "timm/NAME, torchvision/NAME, fan_*, path/to/file.py:factory, package.module:factory, "
+    "timm/NAME, torchvision/NAME, fan_*, digits_vit, path/to/file.py:factory, package.module:factory, "
     "or a file that ends in .onnx, .pt2 or .torchscript"
 )
 EXPORTED_ENDINGS = (".onnx", ".pt2", ".torchscript", ".ts", ".pt", ".jit")
@@ -90,6 +91,9 @@ def _build(spec: str, *, pretrained: bool | None, from_checkpoint: bool, classes
         return _from_torchvision(name, published, classes)
     if library == "timm" and slash:
         return _from_timm(name, published, classes, source="timm")
+    if spec in DIGITS_MODELS:
+        _refuse(spec, classes=classes)
+        return _from_digits(spec, trained=published)
     if spec.startswith("fan_"):
         if published:
             raise UserError(
@@ -100,6 +104,12 @@ def _build(spec: str, *, pretrained: bool | None, from_checkpoint: bool, classes
         weatherglass.models.registration.register()
         return _from_timm(spec, False, classes, source="weatherglass")
     raise UserError(_unknown_form(spec))
+
+
+def _from_digits(name: str, *, trained: bool) -> _Network:
+    from weatherglass.models.digits import CLASSES, PREPROCESSING, build_digits_model
+
+    return _Network(build_digits_model(name, trained=trained), PREPROCESSING, CLASSES)
 
 
 def _from_timm(name: str, published: bool, classes: int | None, source: str) -> _Network:

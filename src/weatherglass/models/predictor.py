@@ -1,7 +1,9 @@
 """A PyTorch module behind the border: images in [0, 1] in, logits in float32 out."""
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from weatherglass.errors import UserError
 from weatherglass.types import Images, Logits, Predictor, Preprocessing
 
+VERSIONED_LIBRARIES = {"torch", "torchvision", "timm", "weatherglass", "builtins"}
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -105,17 +108,29 @@ def check_precision(precision: str, device: torch.device) -> str:
 
 
 def digest_of(module: nn.Module) -> str:
-    """blake2b over the types of all parts and the names, types, shapes and bytes of all parameters and buffers.
+    """blake2b over the kinds and settings of all parts and the bytes of all parameters and buffers.
 
-    Types of parts are included because a ReLU exchanged for a GELU is another function with the same weights.
+    Parts count because a ReLU exchanged for a GELU is another function of the same weights. So do the source files
+    that define the user's own parts: an edited `forward` is another model. Libraries have versions instead.
     """
     digest = blake2b(digest_size=16)
     for name, part in module.named_modules():
-        digest.update(f"{name}:{type(part).__name__};".encode())
+        digest.update(f"{name}:{type(part).__name__}({part.extra_repr()});".encode())
+    sources = {source for part in module.modules() if (source := _source_file(type(part))) is not None}
+    for source in sorted(sources):
+        digest.update(Path(source).read_bytes())
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _source_file(kind: type) -> str | None:
+    """The file that defines a class, unless it belongs to a library whose version the protocol names."""
+    if kind.__module__.partition(".")[0] in VERSIONED_LIBRARIES:
+        return None
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return file if file and Path(file).is_file() else None
 
 
 def _evaluation_mode(module: nn.Module) -> nn.Module:
