@@ -68,6 +68,9 @@ def weatherglass() -> None:
 def main() -> None:
     """Run the command line. A user's mistake prints one line and exits with 2; ours prints a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
+    # Threads that wait for work sleep instead of spinning: on a machine that does other things too, spinning makes
+    # small tensor operations many times slower. OpenMP reads this when torch is imported, which happens later.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         weatherglass(standalone_mode=False)
     except click.exceptions.Exit as request:

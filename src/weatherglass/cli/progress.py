@@ -95,6 +95,16 @@ def plan_text(plan: ModelPlan) -> str:
     return "\n".join(lines)
 
 
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
 def print_summaries(runs: Sequence[Run], *, reference: Run | None = None) -> None:
     """A table of headline numbers, one row a model, with 95 % intervals, and what must be known to read it."""
     from weatherglass.evaluation.summary import summarise

@@ -17,7 +17,7 @@ from weatherglass.evaluation.claims import Claims
 from weatherglass.evaluation.conditions import CorruptionChoices, Stored, conditions_of
 from weatherglass.evaluation.estimates import Summary
 from weatherglass.evaluation.pixels import PixelFile, decode_once
-from weatherglass.evaluation.plan import ModelPlan, PlannedCell, default_forward_batch, estimate_seconds, plan_model
+from weatherglass.evaluation.plan import ModelPlan, PlannedCell, Probe, default_forward_batch, plan_model
 from weatherglass.evaluation.record import CellRecord, DataManifest, FailedCell
 from weatherglass.evaluation.runs import Run, runs_of
 from weatherglass.evaluation.store import Store
@@ -140,7 +140,7 @@ def plan_evaluation(
     checked = [(predictor, check_classes(images, predictor)) for predictor in predictors]
     opened = Store(store, create=True)
     folder = opened.path / "pixels"
-    plans = []
+    plans, probe = [], Probe()
     for predictor, shown in checked:
         source = shown.clean or shown.at(*shown.conditions[0]) if isinstance(shown, StoredConditions) else shown
         pixels = decode_once(
@@ -151,7 +151,7 @@ def plan_evaluation(
             progress=listener.decoding,
         )
         readable = _readable(shown, pixels, settings)
-        plans.append(_planned(predictor, readable, pixels, conditions, opened, settings))
+        plans.append(_planned(predictor, readable, pixels, conditions, opened, settings, probe))
     for plan in plans:
         opened.put_data(
             DataManifest(
@@ -186,6 +186,7 @@ def _planned(
     conditions: Sequence[Disturbance],
     store: Store,
     settings: EvaluationSettings,
+    probe: Probe,
 ) -> ModelPlan:
     size = settings.forward_batch or default_forward_batch(predictor.device)
     plan = plan_model(
@@ -201,7 +202,7 @@ def _planned(
     forward = engine.Forward(size)
     try:
         with engine.exact_arithmetic():
-            seconds = estimate_seconds(plan, lambda images: forward(predictor, images), forward_batch=size)
+            seconds = probe.seconds(plan, lambda images: forward(predictor, images), forward_batch=size)
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
         layout = pixels.layout
         raise UserError(

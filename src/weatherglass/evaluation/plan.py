@@ -12,7 +12,7 @@ from weatherglass.evaluation.protocol import Cell, Protocol
 from weatherglass.evaluation.store import Store
 from weatherglass.types import Batch, Disturbance, ImageData, Predictor
 
-PROBE_IMAGES = 8
+PROBE_IMAGES = 4
 VERSIONED = ("weatherglass", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "pillow")
 
 
@@ -113,27 +113,34 @@ def plan_model(
     return ModelPlan(predictor, data, pixels, tuple(cells), kept)
 
 
-def estimate_seconds(plan: ModelPlan, forward: Callable[[torch.Tensor], object], *, forward_batch: int) -> float:
-    """Time the missing cells will take, from one forward pass and each kind of disturbance on a few images.
+class Probe:
+    """Times a few images to estimate what a plan will cost. Disturbances are timed once for all models of one size."""
 
-    `forward` predicts one full forward batch of pixels. Every call is made twice and the second one is timed,
-    because the first may compile or allocate.
-    """
-    if not plan.missing:
-        return 0.0
-    images = plan.pixels.rows(0, min(forward_batch, len(plan.pixels)))
-    per_image = _second_call(lambda: forward(images)) / max(len(images), 1)
-    few = images[:PROBE_IMAGES].to(plan.predictor.device)
-    batch = Batch(few, torch.from_numpy(plan.data.labels[: len(few)]), plan.data.ids[: len(few)])
-    disturbing: dict[str, float] = {}
-    total = 0.0
-    for planned in plan.missing:
-        kind = planned.disturbance.kind
-        if kind not in disturbing:
-            call = lambda d=planned: d.disturbance.of_input(batch, plan.predictor, seed=d.cell.seed)  # noqa: E731
-            disturbing[kind] = _second_call(call) / len(few)
-        total += len(plan.data) * (per_image + disturbing[kind])
-    return total
+    def __init__(self) -> None:
+        self._disturbing: dict[tuple[str, int, int], float] = {}
+
+    def seconds(self, plan: ModelPlan, forward: Callable[[torch.Tensor], object], *, forward_batch: int) -> float:
+        """Time the missing cells of `plan` will take. `forward` predicts one forward batch of pixels.
+
+        Every call is made twice and the second one is timed, because the first may compile or allocate.
+        """
+        if not plan.missing:
+            return 0.0
+        images = plan.pixels.rows(0, min(forward_batch, len(plan.pixels)))
+        predicting = _second_call(lambda: forward(images)) / len(images)
+        few = images[:PROBE_IMAGES].to(plan.predictor.device)
+        batch = Batch(few, torch.from_numpy(plan.data.labels[: len(few)]), plan.data.ids[: len(few)])
+        return sum(
+            len(plan.data) * (predicting + self._per_image(planned, batch, plan.predictor)) for planned in plan.missing
+        )
+
+    def _per_image(self, planned: PlannedCell, batch: Batch, predictor: Predictor) -> float:
+        disturbance, (height, width) = planned.disturbance, batch.images.shape[2:]
+        key = (disturbance.kind, height, width)
+        if key not in self._disturbing:
+            elapsed = _second_call(lambda: disturbance.of_input(batch, predictor, seed=planned.cell.seed))
+            self._disturbing[key] = elapsed / len(batch.ids)
+        return self._disturbing[key]
 
 
 def _second_call(call: Callable[[], object]) -> float:
