@@ -1,0 +1,434 @@
+"""FAN-Swin (Zhou et al., ICML 2022, table 7): a Swin transformer (Liu et al., ICCV 2021) whose first stages
+process channels as FAN does.
+
+The windows limit the token mixing; the channel attention sees the whole map. Differences of the released model
+from FAN-ViT: the MLP has no skip around its depthwise branch, there is no LayerScale and no class attention, and
+the last stage keeps the plain MLP. Tokens are (batch, tokens, channels), row-major on `grid` = (height, width).
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from timm.layers import DropPath
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from weatherglass.errors import UserError
+from weatherglass.models.channel_attention import (
+    ConvolutionalMlp,
+    EfficientChannelAttention,
+    Grid,
+    Tokens,
+    map_to_tokens,
+    tokens_to_map,
+)
+from weatherglass.models.configuration import SwinConfig
+from weatherglass.models.fan import Map, Mlp, checked_images, initialise_linear
+from weatherglass.models.feature_maps import Indices, wanted_maps
+
+MASKED = -100.0
+"""Added to the attention of two tokens that a cyclic shift has brought together."""
+
+
+class FanSwin(nn.Module):
+    """FAN-Swin, with the methods of a timm model.
+
+    Args:
+        config: the architecture.
+        num_classes: outputs; 0 leaves the head out.
+        in_chans: image channels.
+        img_size: nominal size; any other size whose stages divide into windows works too.
+        global_pool: 'avg' reads the mean of the tokens, '' all tokens.
+        drop_rate: dropout before the classifier.
+        proj_drop_rate: dropout behind projections and within MLPs.
+        attn_drop_rate: dropout on attention weights and gates.
+        drop_path_rate: stochastic depth of the last block; the rates rise linearly from 0.
+    """
+
+    def __init__(
+        self,
+        config: SwinConfig,
+        *,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        img_size: int | tuple[int, int] = 224,
+        global_pool: str = "avg",
+        drop_rate: float = 0.0,
+        proj_drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.num_classes = num_classes
+        self.in_chans = in_chans
+        self.img_size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
+        self.global_pool = checked_pooling(global_pool)
+        self.embed_dim = self.num_features = self.head_hidden_size = config.width * 2 ** (len(config.depths) - 1)
+        self.grad_checkpointing = False
+        grids = self._grids(*self.img_size)
+        rates = torch.linspace(0, drop_path_rate, sum(config.depths)).split(list(config.depths))
+
+        self.patch_embed = PatchEmbed(config.patch, in_chans, config.width)
+        self.layers = nn.Sequential(
+            *(
+                SwinStage(
+                    config.width * 2**stage,
+                    config.heads[stage],
+                    grids[stage],
+                    config,
+                    drop_paths=rates[stage].tolist(),
+                    fan=stage < len(config.depths) - config.plain_stages,
+                    downsample=stage < len(config.depths) - 1,
+                    drop=proj_drop_rate,
+                    attn_drop=attn_drop_rate,
+                )
+                for stage in range(len(config.depths))
+            )
+        )
+        self.norm = nn.LayerNorm(self.embed_dim)
+        self.head_drop = nn.Dropout(drop_rate)
+        self.head = nn.Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
+        self.feature_info: list[dict[str, str | int]] = [
+            {"num_chs": config.width * 2**stage, "reduction": config.patch * 2**stage, "module": f"layers.{stage}"}
+            for stage in range(len(config.depths))
+        ]
+        self._initialise()
+
+    # ------------------------------------------------------------------------------------------ forward
+
+    def forward(self, images: Map) -> Float[Tensor, "batch classes"]:
+        return self.forward_head(self.forward_features(images))
+
+    def forward_features(self, images: Map) -> Tokens:
+        """Normalised tokens of the last stage."""
+        tokens, grid = self._embed(images)
+        for stage in self.layers:
+            tokens = stage(tokens, grid, recompute=self._recompute)
+            grid = stage.grid_after(grid)
+        return self.norm(tokens)
+
+    def forward_head(self, tokens: Tokens, pre_logits: bool = False) -> Tensor:
+        """Pool the tokens of `forward_features` and classify; `pre_logits` stops before the classifier."""
+        if self.global_pool == "avg":
+            tokens = tokens.mean(dim=1)
+        tokens = self.head_drop(tokens)
+        return tokens if pre_logits else self.head(tokens)
+
+    @property
+    def _recompute(self) -> bool:
+        return self.grad_checkpointing and torch.is_grad_enabled()
+
+    def _embed(self, images: Map) -> tuple[Tokens, Grid]:
+        self._grids(*checked_images(images, self.in_chans).shape[2:])
+        return self.patch_embed(images)
+
+    def _grids(self, height: int, width: int) -> list[Grid]:
+        """The grid of every stage, or one line why this size does not fit."""
+        config = self.config
+        grids = []
+        for stage in range(len(config.depths)):
+            stride = config.patch * 2**stage
+            grid = (height // stride, width // stride)
+            window = min(config.window, *grid)
+            if height % stride or width % stride or window < 1 or grid[0] % window or grid[1] % window:
+                unit = config.patch * 2 ** (len(config.depths) - 1) * config.window
+                raise UserError(
+                    f"Image height and width must be multiples of {unit} pixels for this Swin, got {height}x{width}."
+                )
+            grids.append(grid)
+        return grids
+
+    # ----------------------------------------------------------------------------------------- features
+
+    def forward_intermediates(
+        self,
+        x: Map,
+        indices: Indices = None,
+        norm: bool = False,
+        stop_early: bool = False,
+        output_fmt: str = "NCHW",
+        intermediates_only: bool = False,
+    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        """Maps of the stages (before their downsampling), as timm's: see `Fan.forward_intermediates`."""
+        if output_fmt not in ("NCHW", "NHWC", "NLC"):
+            raise UserError(f"output_fmt must be 'NCHW', 'NHWC' or 'NLC', got '{output_fmt}'.")
+        take, last = wanted_maps(len(self.layers), indices)
+        tokens, grid = self._embed(x)
+        found: list[Tensor] = []
+        for index, stage in enumerate(self.layers):
+            if stop_early and index > last:
+                break
+            tokens = stage.mix(tokens, grid, recompute=self._recompute)
+            if index in take:
+                chosen = self.norm(tokens) if norm and index == len(self.layers) - 1 else tokens
+                if output_fmt != "NLC":
+                    chosen = tokens_to_map(chosen, grid)
+                    chosen = chosen.contiguous() if output_fmt == "NCHW" else chosen.permute(0, 2, 3, 1)
+                found.append(chosen)
+            tokens, grid = stage.shrink(tokens, grid), stage.grid_after(grid)
+        order = sorted(range(len(take)), key=take.__getitem__)
+        outputs = [found[order.index(position)] for position in range(len(take))]
+        return outputs if intermediates_only else (self.norm(tokens), outputs)
+
+    def prune_intermediate_layers(
+        self, indices: Indices = 1, prune_norm: bool = False, prune_head: bool = True
+    ) -> list[int]:
+        """Drop what lies behind the last wanted stage, for `features_only`."""
+        take, last = wanted_maps(len(self.layers), indices)
+        self.layers = self.layers[: last + 1]
+        if prune_norm:
+            self.norm = nn.Identity()
+        if prune_head:
+            self.reset_classifier(0, "")
+        return take
+
+    # ------------------------------------------------------------------------------------- timm's protocol
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """A fresh classifier for `num_classes` outputs; 0 leaves it out."""
+        self.num_classes = num_classes
+        if global_pool is not None:
+            self.global_pool = checked_pooling(global_pool)
+        head = nn.Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
+        self.head = head.apply(initialise_linear).to(self.patch_embed.proj.weight)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the activations of every block in the backward pass instead of keeping them."""
+        self.grad_checkpointing = enable
+
+    def no_weight_decay(self) -> set[str]:
+        """Nothing besides vectors: the published training decayed temperatures and relative positions too."""
+        return set()
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, object]:
+        """Groups for layer-wise learning-rate decay: the patches, every block with its downsampling, the norm."""
+        return {
+            "stem": r"^patch_embed",
+            "blocks": r"^layers\.(\d+)"
+            if coarse
+            else [
+                (r"^layers\.(\d+)\.downsample", (0,)),
+                (r"^layers\.(\d+)\.\w+\.(\d+)", None),
+                (r"^norm", (99999,)),
+            ],
+        }
+
+    def _initialise(self) -> None:
+        self.apply(initialise_linear)
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d) and "dwconv" in name:
+                nn.init.normal_(module.weight, std=(2 / 9) ** 0.5)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, WindowAttention):
+                nn.init.trunc_normal_(module.relative_position_bias_table, std=0.02)
+
+
+class PatchEmbed(nn.Module):
+    """Square patches, a linear map, a LayerNorm."""
+
+    def __init__(self, patch: int, channels: int, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(channels, width, patch, stride=patch)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, images: Map) -> tuple[Tokens, Grid]:
+        features = self.proj(images)
+        return self.norm(map_to_tokens(features)), (features.shape[2], features.shape[3])
+
+
+class SwinStage(nn.Module):
+    """Blocks on one grid, then patch merging."""
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        grid: Grid,
+        config: SwinConfig,
+        *,
+        drop_paths: list[float],
+        fan: bool,
+        downsample: bool,
+        drop: float = 0.0,
+        attn_drop: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            SwinBlock(
+                width,
+                heads,
+                grid,
+                config,
+                shifted=index % 2 == 1,
+                fan=fan,
+                drop_path=rate,
+                drop=drop,
+                attn_drop=attn_drop,
+            )
+            for index, rate in enumerate(drop_paths)
+        )
+        self.downsample = PatchMerging(width) if downsample else None
+
+    def forward(self, tokens: Tokens, grid: Grid, recompute: bool = False) -> Tokens:
+        return self.shrink(self.mix(tokens, grid, recompute), grid)
+
+    def mix(self, tokens: Tokens, grid: Grid, recompute: bool = False) -> Tokens:
+        for block in self.blocks:
+            tokens = checkpoint(block, tokens, grid, use_reentrant=False) if recompute else block(tokens, grid)
+        return tokens
+
+    def shrink(self, tokens: Tokens, grid: Grid) -> Tokens:
+        return tokens if self.downsample is None else self.downsample(tokens, grid)
+
+    def grid_after(self, grid: Grid) -> Grid:
+        """The grid of the tokens that `forward` returns."""
+        return grid if self.downsample is None else (grid[0] // 2, grid[1] // 2)
+
+
+class SwinBlock(nn.Module):
+    """Window attention, then channel processing (or the plain MLP)."""
+
+    attn_mask: Tensor | None
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        grid: Grid,
+        config: SwinConfig,
+        *,
+        shifted: bool,
+        fan: bool,
+        drop_path: float,
+        drop: float = 0.0,
+        attn_drop: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.shifted = shifted
+        self.window = min(config.window, *grid)
+        # Kept because the published checkpoints hold it; other grids compute their own.
+        self.register_buffer("attn_mask", shift_mask(grid, self.window) if self._shift(grid) else None)
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = WindowAttention(width, heads, self.window, drop=drop, attn_drop=attn_drop)
+        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+        self.norm2 = nn.LayerNorm(width)
+        self.fan = fan
+        hidden = int(width * config.mlp_ratio)
+        if fan:
+            mlp = ConvolutionalMlp(width, hidden, skip=False, drop=drop)
+            self.mlp = EfficientChannelAttention(width, heads, mlp, attn_drop=attn_drop)
+        else:
+            self.mlp = Mlp(width, hidden, drop=drop)
+
+    def forward(self, tokens: Tokens, grid: Grid) -> Tokens:
+        tokens = tokens + self.drop_path(self._mix(self.norm1(tokens), grid))
+        normed = self.norm2(tokens)
+        return tokens + self.drop_path(self.mlp(normed, grid) if self.fan else self.mlp(normed))
+
+    def _mix(self, tokens: Tokens, grid: Grid) -> Tokens:
+        shift = self._shift(grid)
+        features = tokens.unflatten(1, grid)  # batch height width channels
+        mask = None
+        if shift:
+            features = features.roll((-shift, -shift), (1, 2))
+            windows = (grid[0] // self.window) * (grid[1] // self.window)
+            mask = self.attn_mask
+            if mask is None or len(mask) != windows or grid[0] != grid[1]:
+                mask = shift_mask(grid, self.window).to(tokens)
+        features = join_windows(self.attn(split_windows(features, self.window), mask), grid)
+        if shift:
+            features = features.roll((shift, shift), (1, 2))
+        return features.flatten(1, 2)
+
+    def _shift(self, grid: Grid) -> int:
+        """Half a window in every second block, unless one window covers a side."""
+        return self.window // 2 if self.shifted and min(grid) > self.window else 0
+
+
+class WindowAttention(nn.Module):
+    """Self-attention within windows, with a learned bias for every relative position."""
+
+    relative_position_index: Tensor
+
+    def __init__(self, width: int, heads: int, window: int, *, drop: float = 0.0, attn_drop: float = 0.0) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attn_drop = attn_drop
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
+        self.register_buffer("relative_position_index", relative_positions(window))
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.proj_drop = nn.Dropout(drop)
+
+    def forward(self, windows: Tokens, mask: Float[Tensor, "windows n n"] | None = None) -> Tokens:
+        """`windows` is (batch * windows, n, channels)."""
+        query, key, value = self.qkv(windows).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)[None]  # 1 heads n n
+        if mask is not None:
+            bias = (mask[:, None] + bias).repeat(len(windows) // len(mask), 1, 1, 1)
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, bias.to(query.dtype), dropout_p=self.attn_drop if self.training else 0.0
+        )
+        return self.proj_drop(self.proj(mixed.transpose(1, 2).flatten(2)))
+
+
+class PatchMerging(nn.Module):
+    """Four neighbours become one token of twice the width."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
+        self.norm = nn.LayerNorm(4 * width)
+
+    def forward(self, tokens: Tokens, grid: Grid) -> Tokens:
+        features = tokens.unflatten(1, (grid[0] // 2, 2, grid[1] // 2, 2))  # batch rows two columns two channels
+        features = features.permute(0, 1, 3, 4, 2, 5)  # the row varies first within a group of four
+        return self.reduction(self.norm(features.flatten(3).flatten(1, 2)))
+
+
+def split_windows(features: Float[Tensor, "batch height width channels"], window: int) -> Tokens:
+    """(batch * windows, window * window, channels), windows row-major."""
+    height, width = features.shape[1:3]
+    features = features.unflatten(2, (width // window, window)).unflatten(1, (height // window, window))
+    return features.transpose(2, 3).flatten(0, 2).flatten(1, 2)
+
+
+def join_windows(windows: Tokens, grid: Grid) -> Float[Tensor, "batch height width channels"]:
+    """The inverse of `split_windows`."""
+    window = round(windows.shape[1] ** 0.5)
+    features = windows.reshape(-1, grid[0] // window, grid[1] // window, window, window, windows.shape[2])
+    return features.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+
+def relative_positions(window: int) -> Int[Tensor, "n n"]:
+    """Row in the bias table for every pair of positions in a window."""
+    rows, columns = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
+    positions = torch.stack([rows.flatten(), columns.flatten()])
+    offset = positions[:, :, None] - positions[:, None, :] + window - 1  # 2 n n
+    return offset[0] * (2 * window - 1) + offset[1]
+
+
+def shift_mask(grid: Grid, window: int) -> Float[Tensor, "windows n n"]:
+    """0 for pairs of tokens that were neighbours before the cyclic shift by half a window, `MASKED` for others."""
+    shift = window // 2
+    rows, columns = (_region(side, window, shift) for side in grid)
+    regions = (3 * rows[:, None] + columns[None, :])[None, :, :, None]
+    regions = split_windows(regions, window).squeeze(2)  # windows n
+    apart: Bool[Tensor, "windows n n"] = regions[:, :, None] != regions[:, None, :]
+    return apart.float() * MASKED
+
+
+def _region(side: int, window: int, shift: int) -> Int[Tensor, " side"]:
+    """0, 1 or 2: what the last row of windows holds after the shift comes from two ends of the image."""
+    position = torch.arange(side)
+    return (position >= side - window).long() + (position >= side - shift).long()
+
+
+def checked_pooling(global_pool: str) -> str:
+    if global_pool not in ("avg", ""):
+        raise UserError(f"global_pool of a Swin must be 'avg' or '' (all tokens), got '{global_pool}'.")
+    return global_pool
