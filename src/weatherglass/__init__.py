@@ -6,9 +6,12 @@ The public names are imported on first use, so that `import weatherglass` costs 
 from importlib import import_module
 from typing import Any
 
+from weatherglass.models.timm_hook import register_with_timm
+
 __version__ = "0.1.0"
 
 _PUBLIC: dict[str, str] = {
+    "create_model": "weatherglass.models.create",
     "load_data": "weatherglass.data.load",
     "load_predictor": "weatherglass.models.load",
     "corrupt": "weatherglass.corruptions.engine",
@@ -31,3 +34,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+register_with_timm()

@@ -18,6 +18,7 @@ from weatherglass.models.channel_attention import ConstantGate, EfficientChannel
 from weatherglass.models.configuration import ConvNeXtConfig
 from weatherglass.models.convnext import ChannelLayerNorm, Map, MapLayerNorm, initialise_convnext
 from weatherglass.models.fan import Mlp, checked_images, initialise_linear
+from weatherglass.models.fan_swin import drop_path_ramp
 from weatherglass.models.feature_maps import Indices, wanted_maps
 
 
@@ -53,14 +54,14 @@ class FanConvNeXt(nn.Module):
         self.global_pool = checked_pooling(global_pool)
         self.embed_dim = self.num_features = self.head_hidden_size = config.widths[-1]
         self.grad_checkpointing = False
-        rates = torch.linspace(0, drop_path_rate, sum(config.depths)).split(list(config.depths))
+        rates = drop_path_ramp(drop_path_rate, config.depths)
 
         self.stem = nn.Sequential(
             nn.Conv2d(in_chans, config.widths[0], config.patch, stride=config.patch), MapLayerNorm(config.widths[0])
         )
         inputs = (config.widths[0], *config.widths[:-1])
         self.stages = nn.ModuleList(
-            FanConvNeXtStage(before, width, config, drop_paths=rate.tolist())
+            FanConvNeXtStage(before, width, config, drop_paths=rate)
             for before, width, rate in zip(inputs, config.widths, rates, strict=True)
         )
         self.norm = ChannelLayerNorm(self.embed_dim)

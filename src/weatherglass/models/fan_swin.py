@@ -67,7 +67,7 @@ class FanSwin(nn.Module):
         self.embed_dim = self.num_features = self.head_hidden_size = config.width * 2 ** (len(config.depths) - 1)
         self.grad_checkpointing = False
         grids = self._grids(*self.img_size)
-        rates = torch.linspace(0, drop_path_rate, sum(config.depths)).split(list(config.depths))
+        rates = drop_path_ramp(drop_path_rate, config.depths)
 
         self.patch_embed = PatchEmbed(config.patch, in_chans, config.width)
         self.layers = nn.Sequential(
@@ -77,7 +77,7 @@ class FanSwin(nn.Module):
                     config.heads[stage],
                     grids[stage],
                     config,
-                    drop_paths=rates[stage].tolist(),
+                    drop_paths=rates[stage],
                     fan=stage < len(config.depths) - config.plain_stages,
                     downsample=stage < len(config.depths) - 1,
                     drop=proj_drop_rate,
@@ -388,6 +388,15 @@ class PatchMerging(nn.Module):
         features = tokens.unflatten(1, (grid[0] // 2, 2, grid[1] // 2, 2))  # batch rows two columns two channels
         features = features.permute(0, 1, 3, 4, 2, 5)  # the row varies first within a group of four
         return self.reduction(self.norm(features.flatten(3).flatten(1, 2)))
+
+
+def drop_path_ramp(last: float, depths: tuple[int, ...]) -> list[list[float]]:
+    """Rates that rise linearly from 0 in the first block to `last` in the last one, by stage."""
+    total, rates, position = max(1, sum(depths) - 1), [], 0
+    for depth in depths:
+        rates.append([last * (position + index) / total for index in range(depth)])
+        position += depth
+    return rates
 
 
 def split_windows(features: Float[Tensor, "batch height width channels"], window: int) -> Tokens:

@@ -9,17 +9,13 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models import build_model_with_cfg, generate_default_cfgs, is_model, register_model
 from torch import nn
 
 from weatherglass.errors import UserError
 from weatherglass.models.checkpoint import load_checkpoint
 from weatherglass.models.configuration import ConvNeXtConfig, ConvNeXtStem, FanConfig, PlainConfig, SwinConfig
-from weatherglass.models.fan import Fan
-from weatherglass.models.fan_convnext import FanConvNeXt
-from weatherglass.models.fan_swin import FanSwin
 from weatherglass.models.names import MODELS, Config, ModelName, published_weights
-from weatherglass.models.plain import plain_class_and_arguments
 from weatherglass.models.published_names import fan_state_dict
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -68,6 +64,12 @@ def _classifier(model: ModelName) -> str:
 
 
 def _class_and_arguments(config: Config) -> tuple[type[nn.Module], dict[str, Any]]:
+    # Imported here: registration may run while one of these modules is importing timm.
+    from weatherglass.models.fan import Fan
+    from weatherglass.models.fan_convnext import FanConvNeXt
+    from weatherglass.models.fan_swin import FanSwin
+    from weatherglass.models.plain import plain_class_and_arguments
+
     match config:
         case FanConfig():
             return Fan, {"config": config}
@@ -143,6 +145,13 @@ default_cfgs = generate_default_cfgs(
 )
 __all__: list[str] = []  # timm appends the names
 
-for _model in MODELS.values():
-    for _name in (_model.name, *_model.aliases):
-        register_model(_entry(_name, _model))
+
+def register() -> None:
+    """Tell timm about every name and alias; a second call changes nothing."""
+    for model in MODELS.values():
+        for name in (model.name, *model.aliases):
+            if not is_model(name):
+                register_model(_entry(name, model))
+
+
+register()
