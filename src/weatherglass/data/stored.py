@@ -1,5 +1,7 @@
 """Images that were disturbed before and lie on disk: ImageNet-C, CIFAR-10-C, and what `weatherglass corrupt` writes."""
 
+import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -112,17 +114,19 @@ class TreeSource(StoredSource):
     name: str
     root: Path
     places: tuple[tuple[str, float, Path], ...]
+    classes: tuple[str, ...] | None
+    """Class directories in label order; None: sorted, or all of ImageNet's where they are WordNet ids."""
 
     def conditions(self) -> tuple[tuple[str, float], ...]:
         return tuple((name, severity) for name, severity, _ in self.places)
 
     def open(self, condition: str, severity: float) -> ImageData:
         place = next(place for name, level, place in self.places if (name, level) == (condition, severity))
-        return _condition_folder(f"{self.name}:{condition}@{severity:g}", place)
+        return _condition_folder(f"{self.name}:{condition}@{severity:g}", place, self.classes)
 
     def clean(self) -> ImageData | None:
         folder = self.root / CLEAN
-        return _condition_folder(f"{self.name}:{CLEAN}", folder) if folder.is_dir() else None
+        return _condition_folder(f"{self.name}:{CLEAN}", folder, self.classes) if folder.is_dir() else None
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,7 @@ def load_stored_tree(name: str, place: str, clean: ImageData | None = None) -> S
         raise UserError(
             f"{name}: {root} holds {found}; needed is corruption/severity/class/file, e.g. {root.name}/fog/3/cat/1.png."
         )
-    return _stored(name, TreeSource(name, root, places), clean)
+    return _stored(name, TreeSource(name, root, places, _manifest_folders(root)), clean)
 
 
 def load_stored_arrays(name: str, place: str, clean: ImageData | None = None) -> StoredConditions:
@@ -196,16 +200,29 @@ def _condition_places(root: Path) -> list[tuple[str, float, Path]]:
     found = []
     for outer in class_directories(root):
         for condition in (root / outer, *(root / outer / inner for inner in class_directories(root / outer))):
-            levels = [level for level in class_directories(condition) if level.isascii() and level.isdigit()]
+            levels = [level for level in class_directories(condition) if re.fullmatch(r"\d+(\.\d+)?", level)]
             has_classes = [level for level in levels if class_directories(condition / level)]
             found += [(condition.name, float(level), condition / level) for level in has_classes]
     return found
 
 
-def _condition_folder(name: str, place: Path) -> ImageData:
-    directories = set(class_directories(place))
-    wnids = imagenet_wnids()
-    return load_folder(name, place, wnids if directories and directories <= set(wnids) else None)
+def _manifest_folders(root: Path) -> tuple[str, ...] | None:
+    """The class directories in the label order of the source, which `weatherglass corrupt` leaves in its manifest."""
+    manifest = root / "manifest.jsonl"
+    if not manifest.is_file():
+        return None
+    with manifest.open(encoding="utf-8") as stream:
+        try:
+            return tuple(json.loads(stream.readline())["folders"])
+        except (ValueError, KeyError, TypeError):
+            return None  # somebody else's manifest
+
+
+def _condition_folder(name: str, place: Path, classes: tuple[str, ...] | None) -> ImageData:
+    if classes is None:
+        directories, wnids = set(class_directories(place)), imagenet_wnids()
+        classes = wnids if directories and directories <= set(wnids) else None
+    return load_folder(name, place, classes)
 
 
 def _without_ending(sample: str) -> str:
