@@ -1,0 +1,20 @@
+"""Reports from stores: one offline page, figures, tables. The package itself is the function: `report("runs/first")`.
+
+`weatherglass.report` names both this package and the verb of the Python interface, and Python puts a package under
+its own name into its parent as soon as it is imported. So the package can be called; see docs/design/report.md.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Callable(ModuleType):
+    def __call__(self, *stores: Any, reference: Any = None) -> Any:
+        """Summarise stores; see `weatherglass.report.document.report`."""
+        from weatherglass.report.document import report
+
+        return report(*stores, reference=reference)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -1,0 +1,173 @@
+"""What a page says, before it is written down: models in order, groups that may be compared, parts that are there."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from weatherglass.errors import UserError
+from weatherglass.evaluation.estimates import Summary
+from weatherglass.evaluation.protocol import differences
+from weatherglass.evaluation.record import FailedCell
+from weatherglass.evaluation.reference import ReferenceChoice
+from weatherglass.evaluation.runs import Run, runs_of
+from weatherglass.evaluation.store import Store
+from weatherglass.evaluation.summary import summarise
+from weatherglass.report.charts import MODEL_COLOURS
+from weatherglass.report.words import count, short_labels, shortened
+
+DETAILED = 8
+"""Models that get every part of the page, best first; the others stand in the headline table."""
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """One run as the page shows it."""
+
+    run: Run
+    summary: Summary
+    label: str
+    """Short, and unique on the page."""
+    position: int
+    """Place in the order of the page, from 0; decides the colour."""
+
+    @property
+    def name(self) -> str:
+        """As the user wrote it."""
+        return self.run.model
+
+    @property
+    def tone(self) -> str:
+        """Suffix of the CSS class that carries its colour."""
+        return str(self.position) if self.position < len(MODEL_COLOURS) else "x"
+
+    @property
+    def about(self) -> str:
+        """What stands under its name."""
+        facts = [count(self.summary.samples, "image")]
+        if self.summary.parameters:
+            facts.insert(0, f"{_compact(self.summary.parameters)} parameters")
+        return ", ".join([*facts, count(len(self.run.disturbed), "disturbed condition")])
+
+
+@dataclass(frozen=True)
+class DataGroup:
+    """Models that were measured on the same images; only they are compared."""
+
+    name: str
+    models: tuple[ModelView, ...]
+    unreadable: tuple[str, ...]
+    selection: str
+    classes: int
+
+    @property
+    def samples(self) -> str:
+        """Number of images in words; a range where the runs differ."""
+        sizes = sorted({view.summary.samples for view in self.models})
+        return count(sizes[0], "image") if len(sizes) == 1 else f"{sizes[0]:,} to {count(sizes[-1], 'image')}"
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything the page is made of."""
+
+    stores: tuple[Store, ...]
+    groups: tuple[DataGroup, ...]
+
+    @cached_property
+    def models(self) -> tuple[ModelView, ...]:
+        """Of all groups, in the order of the page."""
+        return tuple(view for group in self.groups for view in group.models)
+
+    @cached_property
+    def detailed(self) -> tuple[ModelView, ...]:
+        """Those that get every part of the page."""
+        return self.models[:DETAILED]
+
+    @cached_property
+    def orphans(self) -> tuple[FailedCell, ...]:
+        """Failures of models that have no measured cell at all."""
+        claimed = {failed.key for view in self.models for failed in view.run.failures}
+        failures = [failed for store in self.stores for failed in store.failures()]
+        return tuple({f.key: f for f in failures if f.key not in claimed}.values())
+
+
+def read_stores(stores: Sequence[Store], reference: ReferenceChoice = "auto") -> Content:
+    """Summarise every run of the stores; one run at a time is in memory.
+
+    Equal runs of two stores appear once. Raises `UserError` when nothing was measured.
+    """
+    runs = list({run.key: run for store in stores for run in runs_of(store)}.values())
+    if not runs:
+        raise UserError(f"{' and '.join(repr(str(s.path)) for s in stores)}: no measured cells yet, nothing to report.")
+    by_data: dict[tuple[str, str], list[tuple[Run, Summary]]] = {}
+    for run in runs:
+        summary = summarise(run, reference=_reference_for(run, reference))
+        by_data.setdefault((run.protocol.data, run.protocol.selection), []).append((run, summary))
+    ordered = [sorted(members, key=lambda member: _rank(member[1])) for members in by_data.values()]
+    labels = iter(_labels([run for members in ordered for run, _ in members]))
+    groups, position = [], 0
+    for members in ordered:
+        views = [ModelView(run, summary, next(labels), position + i) for i, (run, summary) in enumerate(members)]
+        position += len(views)
+        groups.append(_group(views))
+    return Content(tuple(stores), tuple(groups))
+
+
+def _reference_for(run: Run, reference: ReferenceChoice) -> ReferenceChoice:
+    """A named run divides the errors of runs on its own images; the others are left to the default."""
+    if isinstance(reference, Run) and reference.protocol.data != run.protocol.data:
+        return "auto"
+    return reference
+
+
+def _rank(summary: Summary) -> tuple[float, float, str]:
+    """Sort key: what holds best first; clean accuracy decides where nothing was disturbed."""
+    corrupted = summary.corrupted.value if summary.corrupted else -1.0
+    clean = summary.top1.value if summary.top1 else -1.0
+    return (-corrupted, -clean, summary.model)
+
+
+def _group(views: list[ModelView]) -> DataGroup:
+    run = views[0].run
+    try:
+        manifest = run.manifest
+        unreadable, classes = manifest.unreadable, len(manifest.classes)
+    except UserError:  # a store without the manifest still has a report
+        unreadable, classes = (), 0
+    return DataGroup(run.data, tuple(views), unreadable, run.protocol.selection, classes)
+
+
+def _labels(runs: Sequence[Run]) -> list[str]:
+    """Short names; a model measured several times also says by what its runs differ."""
+    often = Counter(run.model for run in runs)
+    first = {run.model: run for run in reversed(runs)}
+    names = short_labels(list(often))
+    short = dict(zip(often, names, strict=True))
+    labels: list[str] = []
+    for run in runs:
+        label = short[run.model]
+        if often[run.model] > 1:
+            label = f"{shortened(label, 24)} · {_what_differs(run, first[run.model], runs)}"
+        labels.append(label if label not in labels else f"{label} ({labels.count(label) + 1})")
+    return labels
+
+
+def _what_differs(run: Run, first: Run, runs: Sequence[Run]) -> str:
+    others = [other for other in runs if other.model == run.model and other is not run]
+    if any(other.data != run.data for other in others):
+        return shortened(run.data, 24)
+    changed = differences(first.protocol, run.protocol) or differences(run.protocol, others[0].protocol)
+    named = {name: pair for name, pair in changed.items() if not name.startswith("disturbance")}
+    if not named:
+        return "again"
+    name, pair = next(iter(named.items()))
+    return shortened(f"{name} {pair[1] if run is not first else pair[0]}", 28)
+
+
+def _compact(amount: int) -> str:
+    """'272k', '25.6M'."""
+    for limit, divisor, suffix in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e3, 1e3, "k")):
+        if amount >= limit:
+            return f"{amount / divisor:.3g}{suffix}"
+    return str(amount)

@@ -1,0 +1,88 @@
+"""Severity curves: one small chart a corruption, the models of one data set as colours."""
+
+from dataclasses import dataclass
+
+from weatherglass.report.content import DataGroup, ModelView
+from weatherglass.report.figures import Row
+from weatherglass.report.words import kind_in_words, spoken
+
+MOST_CHARTS = 24
+
+
+@dataclass(frozen=True)
+class Facet:
+    """The rows of one chart."""
+
+    kind: str
+    family: str
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The charts of one data set."""
+
+    facets: tuple[Facet, ...]
+    labels: tuple[str, ...]
+    more: int
+    """Corruptions that are left out."""
+
+    @property
+    def families(self) -> list[tuple[str, list[Facet]]]:
+        """Charts under their headings, in order."""
+        grouped: dict[str, list[Facet]] = {}
+        for facet in self.facets:
+            grouped.setdefault(facet.family, []).append(facet)
+        return list(grouped.items())
+
+
+def curves_of(group: DataGroup, models: tuple[ModelView, ...]) -> Curves | None:
+    """Curves of `models` over every kind of disturbance with at least two severities; None where there is none."""
+    views = [view for view in models if view in group.models]
+    kinds: dict[str, str] = {}
+    for view in views:
+        kinds = _curve_kinds(view) | kinds
+    if not kinds:
+        return None
+    facets = [
+        Facet(kind, family, kind_in_words(kind), tuple(row for view in views for row in _rows(view, kind)))
+        for kind, family in list(kinds.items())[:MOST_CHARTS]
+    ]
+    return Curves(tuple(facets), tuple(view.label for view in views), max(0, len(kinds) - MOST_CHARTS))
+
+
+def _curve_kinds(view: ModelView) -> dict[str, str]:
+    """Kinds of disturbance that have a curve -> family: those of the grid first, then others (attacks, say)."""
+    severities: dict[str, set[float]] = {}
+    families: dict[str, str] = {}
+    for condition in view.summary.conditions.values():
+        if condition.severity is not None:
+            severities.setdefault(condition.kind, set()).add(condition.severity)
+            families[condition.kind] = condition.family
+    order = dict.fromkeys([*view.summary.grid.kinds, *severities])
+    return {kind: families[kind] for kind in order if len(severities.get(kind, ())) > 1}
+
+
+def _rows(view: ModelView, kind: str) -> list[Row]:
+    """Points of one model's curve, from clean upwards."""
+    points = [c for c in view.summary.conditions.values() if c.kind == kind and c.severity is not None]
+    # A second backend's cells carry a longer name; the curve shows the plain ones.
+    plain = [c for c in points if c.disturbance == f"{kind}@{c.severity:g}"]
+    clean = view.summary.conditions.get("clean")
+    path = [*([clean] if clean else []), *sorted(plain or points, key=lambda c: c.severity or 0)]
+    return [
+        {
+            "model": view.label,
+            "severity": condition.severity or 0,
+            "value": round(condition.top1.value, 5),
+            "low": round(condition.top1.low, 5),
+            "high": round(condition.top1.high, 5),
+            "tip": f"{view.label}, {_where(condition.severity)}: {spoken(condition.top1)}",
+        }
+        for condition in path
+    ]
+
+
+def _where(severity: float | None) -> str:
+    return "clean" if severity is None else f"severity {severity:g}"

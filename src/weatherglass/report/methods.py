@@ -1,0 +1,100 @@
+"""How each number was made: what it means, its formula, and where that comes from."""
+
+from dataclasses import dataclass
+
+from weatherglass.report.content import Content
+
+
+@dataclass(frozen=True)
+class Method:
+    """One number of the page."""
+
+    name: str
+    meaning: str
+    formula: str = ""
+    source: str = ""
+
+
+def methods_of(content: Content) -> list[Method]:
+    """The numbers that this page shows, in the order in which they appear."""
+    summary = content.models[0].summary
+    shown = {name for view in content.models for name in _present(view.summary)}
+    texts = [method for name, method in _METHODS.items() if name in shown or name == "clean"]
+    interval = Method(
+        f"Intervals ({summary.level:.0%})",
+        f"Images are drawn with replacement {summary.resamples:,} times and every number is computed again from each "
+        "draw; the interval holds the middle part of the results. All conditions and models use the same draws, so "
+        "differences and ratios get intervals of their own. Where every draw gives the same rate (all images right, "
+        "say), Wilson's score interval stands in. An interval speaks of the choice of images, not of training.",
+        "",
+        "Efron (1979), percentile bootstrap; Wilson (1927)",
+    )
+    return [interval, *texts]
+
+
+def _present(summary: object) -> set[str]:
+    """Names of the methods whose numbers this summary holds."""
+    found = {"corrupted": ("corrupted", "heat", "failure"), "retention": ("retention",), "mce": ("mce",)}
+    found |= {"relative_mce": ("relative_mce",), "effective_robustness": ("effective_robustness",)}
+    found |= {"ece": ("ece",), "ece_corrupted": ("ece",)}
+    names = {name for field, group in found.items() if getattr(summary, field) is not None for name in group}
+    return names | ({"classes"} if getattr(summary, "classes", ()) else set())
+
+
+_METHODS = {
+    "clean": Method(
+        "Clean accuracy",
+        "Share of the undisturbed images for which the largest output is the true class. A tie counts as wrong.",
+        "accuracy = right images ÷ all images",
+    ),
+    "corrupted": Method(
+        "Accuracy under disturbance",
+        "First the mean over the severities of one corruption, then the mean over the corruptions, so that each "
+        "corruption weighs the same. Where cells are missing the mean is over those there are, and the page says so.",
+        "mean over corruptions c of (mean over severities s of accuracy(c, s))",
+        "Hendrycks & Dietterich, ICLR 2019, section 4",
+    ),
+    "retention": Method(
+        "Kept of the clean accuracy (retention)",
+        "How much of what the model can do on clean images is left under disturbance. 100% means nothing was lost; "
+        "a weak model can keep much of little, so read it beside the accuracy.",
+        "retention = accuracy under disturbance ÷ clean accuracy",
+        "Zhou et al., “Understanding the Robustness in Vision Transformers”, ICML 2022",
+    ),
+    "mce": Method(
+        "mCE, mean corruption error",
+        "The errors of a corruption, summed over its severities, relative to those of a reference model, then the "
+        "mean over the fifteen main corruptions. 100 is as bad as the reference, less is better.",
+        "CE(c) = Σₛ error(c, s) ÷ Σₛ reference error(c, s);  mCE = 100 × mean of CE(c)",
+        "Hendrycks & Dietterich, ICLR 2019, section 4.1",
+    ),
+    "relative_mce": Method(
+        "Relative mCE",
+        "Like mCE, of the errors in excess of the clean error: it measures the fall, not the level.",
+        "100 × mean over c of Σₛ (error(c, s) − clean error) ÷ Σₛ (the same of the reference)",
+        "Hendrycks & Dietterich, ICLR 2019, section 4.1",
+    ),
+    "effective_robustness": Method(
+        "Effective robustness",
+        "What a model keeps under disturbance beyond what its clean accuracy lets one expect from baseline models.",
+        "accuracy under disturbance − β(clean accuracy), β a line on the logit scale",
+        "Taori et al., NeurIPS 2020, equation 1",
+    ),
+    "failure": Method(
+        "Smallest failing severity",
+        "For each image and corruption the first severity at which the prediction is wrong; 0 when it is wrong "
+        "already on the clean image. A later success does not undo a failure.",
+    ),
+    "classes": Method(
+        "Loss by class",
+        "Clean accuracy of the images of one class minus their accuracy under disturbance, over the same cells as the "
+        "mean above. Classes with few images have wide intervals.",
+    ),
+    "ece": Method(
+        "Calibration error (ECE)",
+        "The gap between how sure the model says it is and how often it is right, over 15 equal bins of confidence, "
+        "weighted by their images. 0 is perfect.",
+        "ECE = Σ over bins (images in bin ÷ images) × |accuracy − mean confidence|",
+        "Guo et al., ICML 2017, equation 5",
+    ),
+}

@@ -1,0 +1,267 @@
+"""The page: one HTML file that needs nothing from outside and may load nothing.
+
+Templates escape everything they print; what is marked safe is the style sheet, the script and the charts, which
+this package writes itself. The content security policy names the digests of style and script, so that even text
+that escaped its escaping could not run.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from weatherglass import __version__
+from weatherglass.report import heat, words
+from weatherglass.report.charts import MODEL_COLOURS, heat_classes, theme_rules
+from weatherglass.report.comparisons import rivals_of
+from weatherglass.report.content import Content, DataGroup, ModelView
+from weatherglass.report.curves import curves_of
+from weatherglass.report.gallery import BYTES, Flip, flips_of
+from weatherglass.report.methods import methods_of
+from weatherglass.report.panels import Panels, curve_svg, failing_panels, reliability_panels
+from weatherglass.report.parts import (
+    MOST_CARDS,
+    MOST_IN_LEAGUE,
+    capped,
+    class_rows,
+    condition_table,
+    gaps_of,
+    measures_of,
+    worst_rows,
+)
+from weatherglass.report.protocols import differing_fields, protocol_rows, versions_of
+from weatherglass.report.verdicts import title_of, verdicts_of
+
+MOST_CURVES = 12
+"""Lines in one chart."""
+
+MOST_DRAWN = 6
+"""Models that get a chart of their own in each part."""
+
+PICTURES = 24
+"""Pairs of images on the page, shared by the models."""
+
+
+def render(content: Content) -> str:
+    """The whole page as text."""
+    environment = Environment(
+        loader=PackageLoader("weatherglass.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": words.percent,
+        "number": words.number,
+        "across": words.across,
+        "shortened": words.shortened,
+        "described": lambda table, view: heat.described(view),
+        "decimals": lambda value: f"{value:.2f}",
+        "sure": lambda value: f"{value:.0%}",
+    }
+    style, script = _style(), _template_text("page.js")
+    parts = _parts(content)
+    fixed = {
+        "title": title_of(content),
+        "style": style,
+        "script": script,
+        "policy": _policy(style, script),
+        "numbers": _embedded(numbers_of(content)),
+        "contents": [(anchor, text) for anchor, text, key in _CONTENTS if key is None or parts[key]],
+        "version": __version__,
+        "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "stores": [str(store.path) for store in content.stores],
+    }
+    return environment.get_template("page.html.j2").render(fixed | parts)
+
+
+_CONTENTS = (
+    ("short", "In short", None),
+    ("models", "Models", None),
+    ("heat", "Heat map", "heat"),
+    ("curves", "Curves", "curves"),
+    ("worst", "Worst conditions", "worst"),
+    ("failing", "Breaking point", "failing"),
+    ("classes", "Classes", "classes"),
+    ("gallery", "Images", "gallery"),
+    ("calibration", "Calibration", "calibration"),
+    ("gaps", "What is missing", None),
+    ("protocol", "Protocol", None),
+    ("methods", "Methods", None),
+)
+"""Anchor, words, and the part without which there is no such section."""
+
+
+def _parts(content: Content) -> dict[str, Any]:
+    detailed, drawn = content.detailed, content.detailed[:MOST_DRAWN]
+    groups = [_group(group) for group in content.groups]
+    curves = [
+        (group, curves, views)
+        for group in content.groups
+        for views in [group.models[:MOST_CURVES]]
+        for curves in [curves_of(group, views)]
+        if curves
+    ]
+    heats = [(view, table) for view in detailed for table in [heat.heat_table(view)] if table]
+    return {
+        "facts": _facts(content),
+        "models": content.models,
+        "level": f"{content.models[0].summary.level:.0%}",
+        "groups": groups,
+        "verdicts": [s for g in groups for s in _prefixed(g["verdicts"], g["name"], len(groups) > 1)],
+        "notices": _notices(content),
+        "heat": heats,
+        "not_detailed": len(content.models) - len(detailed),
+        "curves": [(group, _Drawn(curves), views) for group, curves, views in curves],
+        "condition_tables": [(g, condition_table(g, g.models[:MOST_DRAWN])) for g in content.groups],
+        "worst": [(view, rows) for view in drawn for rows in [worst_rows(view)] if rows],
+        "failing": _drawn(failing_panels(drawn)),
+        "classes": [(v, rows) for v in drawn for rows in [class_rows(v)] if rows.shown and v.summary.corrupted],
+        "gallery": _gallery(drawn),
+        "calibration": _calibration(drawn, detailed),
+        "gaps": gaps_of(content),
+        "protocol": protocol_rows(content.models),
+        "differing": differing_fields(content.models),
+        "methods": methods_of(content),
+        "notes": list(dict.fromkeys(note for view in content.models for note in view.summary.notes))[:20],
+        "versions": versions_of(content.models) | {"weatherglass (this page)": __version__},
+    }
+
+
+class _Drawn:
+    """Curves whose charts are drawn when the template asks for them."""
+
+    def __init__(self, curves: Any) -> None:
+        self.more = curves.more
+        self.families = [
+            (family, [(facet, curve_svg(facet, curves)) for facet in facets]) for family, facets in curves.families
+        ]
+
+
+def _group(group: DataGroup) -> dict[str, Any]:
+    rivals = rivals_of(group)
+    as_cards = len(group.models) <= MOST_CARDS
+    return {
+        "name": group.name,
+        "samples": group.samples,
+        "cards": [(view, measures_of(view)) for view in group.models] if as_cards else [],
+        "league": None if as_cards else capped(group.models, MOST_IN_LEAGUE),
+        "best": group.models[0],
+        "rivals": rivals,
+        "verdicts": verdicts_of(group, rivals),
+    }
+
+
+def _prefixed(sentences: list[str], name: str, several: bool) -> list[str]:
+    return [f"On {name}: {sentence}" if several else sentence for sentence in sentences]
+
+
+def _facts(content: Content) -> str:
+    if len(content.groups) > 1:
+        return f"{words.count(len(content.models), 'run')} on {words.count(len(content.groups), 'data set')}"
+    group = content.groups[0]
+    conditions = {text for view in group.models for text in view.summary.conditions if text != "clean"}
+    facts = [group.samples, words.count(len(conditions), "disturbed condition")]
+    if group.classes:
+        facts.insert(1, words.count(group.classes, "class", "classes"))
+    if group.selection != "all":
+        facts.insert(1, group.selection)
+    return " · ".join(facts)
+
+
+def _notices(content: Content) -> list[str]:
+    notices = []
+    if len(content.groups) > 1:
+        notices.append("The runs were measured on different data. They stand beside each other; they are not compared.")
+    for group in content.groups:
+        fields = differing_fields(group.models)
+        if fields:
+            notices.append(
+                f"The runs on {group.name} were not measured alike: {words.listed(fields, 4)} differ. "
+                "Part of any difference between the models may come from that; the protocol table marks the fields."
+            )
+    partial = [view.label for view in content.models if view.summary.partial]
+    if partial:
+        notices.append(
+            f"Not every condition of {words.listed(partial, 3)} was measured, so the means are provisional. "
+            "See what is missing."
+        )
+    few = [view for view in content.models if view.summary.samples < 100]
+    if few:
+        notices.append(f"Some runs saw fewer than 100 images ({few[0].summary.samples}); the intervals are rough.")
+    return notices
+
+
+def _drawn(panels: Panels | None) -> dict[str, Any] | None:
+    if panels is None:
+        return None
+    return {"charts": [(p.view, p.svg, p.sentence) for p in panels.panels], "legend": panels.legend}
+
+
+def _calibration(drawn: Sequence[ModelView], detailed: Sequence[ModelView]) -> dict[str, Any] | None:
+    panels = _drawn(reliability_panels(drawn))
+    return None if panels is None else panels | {"views": detailed}
+
+
+def _gallery(views: Sequence[ModelView]) -> list[tuple[ModelView, list[Flip]]]:
+    each = max(2, min(12, PICTURES // max(1, len(views))))
+    galleries = [(view, flips_of(view.run, each, BYTES // max(1, len(views)))) for view in views]
+    return [(view, flips) for view, flips in galleries if flips]
+
+
+def numbers_of(content: Content) -> dict[str, Any]:
+    """The headline numbers of the page for other programs: name -> [value, low, high], as fractions."""
+    return {
+        "weatherglass": __version__,
+        "runs": [
+            {
+                "model": view.name,
+                "data": view.run.data,
+                "run": view.summary.key,
+                "metrics": {
+                    name: [round(e.value, 6), round(e.low, 6), round(e.high, 6)]
+                    for name, e in view.summary.metrics.items()
+                    if "." not in name
+                },
+            }
+            for view in content.detailed
+        ],
+    }
+
+
+def _embedded(value: object) -> str:
+    """JSON that cannot end its script element: '<' is written as an escape."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _style() -> str:
+    classes = "\n".join(
+        f".h{step} {{ background: {background}; color: {ink}; }}"
+        for step, (background, ink) in enumerate(heat_classes(heat.STEPS))
+    )
+    hidden = "\n".join(
+        f'html[data-hidden~="{i}"] .chart [{part}="{colour}"] {{ display: none; }}'
+        for i, colour in enumerate(MODEL_COLOURS)
+        for part in ("fill", "stroke")
+    )
+    return "\n".join([_template_text("style.css"), classes, theme_rules(), hidden])
+
+
+def _template_text(name: str) -> str:
+    return files("weatherglass.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    def digest(text: str) -> str:
+        return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; img-src data:; style-src {digest(style)}; script-src {digest(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )

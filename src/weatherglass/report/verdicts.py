@@ -1,0 +1,102 @@
+"""The first thing on the page: one sentence each, in words, with numbers."""
+
+from weatherglass.report.comparisons import Rival
+from weatherglass.report.content import Content, DataGroup, ModelView
+from weatherglass.report.words import condition_in_words, count, kind_in_words, percent, points, spoken
+
+
+def title_of(content: Content) -> str:
+    """Headline of the page."""
+    data = content.groups[0].name if len(content.groups) == 1 else f"{len(content.groups)} data sets"
+    if len(content.models) == 1:
+        return f"How {content.models[0].label} holds up on {data}"
+    return f"How {len(content.models)} models hold up on {data}"
+
+
+def verdicts_of(group: DataGroup, rivals: list[Rival]) -> list[str]:
+    """What a hurried reader needs to know of one data set."""
+    best = group.models[0]
+    sentences = [_holds_up(best, alone=len(group.models) == 1), _worst(best)]
+    if len(group.models) > 1:
+        sentences.insert(1, _difference(best, group, rivals))
+        sentences.append(_shared_weakness(group))
+    else:
+        sentences.append(_first_failure(best))
+    return [sentence for sentence in sentences if sentence]
+
+
+def _holds_up(view: ModelView, alone: bool) -> str:
+    summary = view.summary
+    if summary.corrupted is None:
+        if summary.top1 is None:
+            return f"{view.label} was measured under no corruption and not on clean images either."
+        return (
+            f"{view.label} gets {spoken(summary.top1)} of the clean images right. Nothing was disturbed, so this page "
+            "cannot say how it holds up."
+        )
+    under = f"{spoken(summary.corrupted)} under {summary.grid.description.replace(' x ', ' × ')}"
+    if summary.top1 is None or summary.retention is None:
+        lead = "gets" if alone else "holds best: it gets"
+        return f"{view.label} {lead} {under} right; without a clean measurement nobody knows what it lost."
+    lead = "gets" if alone else "holds best. It gets"
+    return (
+        f"{view.label} {lead} {percent(summary.top1.value)} of the clean images right and {under}: it keeps "
+        f"{percent(summary.retention.value)} of what it can do."
+    )
+
+
+def _difference(best: ModelView, group: DataGroup, rivals: list[Rival]) -> str:
+    if not rivals:
+        others = group.models[1:]
+        if best.summary.corrupted is None or others[0].summary.corrupted is None:
+            return ""
+        gap = best.summary.corrupted.value - others[0].summary.corrupted.value
+        return f"It is {points(gap)} ahead of {others[0].label}; whether that is more than chance was not tested."
+    return rivals[0].words
+
+
+def _worst(view: ModelView) -> str:
+    summary = view.summary
+    if not summary.worst:
+        return ""
+    worst = summary.conditions[summary.worst[0]]
+    text = condition_in_words(worst.disturbance, worst.kind, worst.severity)
+    sentence = f"The worst condition for {view.label} is {text}, with {spoken(worst.top1)} right."
+    whole = {name: kind for name, kind in summary.kinds.items() if not kind.missing}
+    if len(whole) > 1:
+        hardest = min(whole, key=lambda name: whole[name].top1.value)
+        easiest = max(whole, key=lambda name: whole[name].top1.value)
+        sentence += (
+            f" Over all severities {kind_in_words(hardest)} hurts it most ({percent(whole[hardest].top1.value)}) and "
+            f"{kind_in_words(easiest)} least ({percent(whole[easiest].top1.value)})."
+        )
+    return sentence
+
+
+def _shared_weakness(group: DataGroup) -> str:
+    """The corruption that is the hardest for most of the models."""
+    hardest: dict[str, int] = {}
+    for view in group.models:
+        whole = {name: kind.top1.value for name, kind in view.summary.kinds.items() if not kind.missing}
+        if len(whole) > 1:
+            kind = min(whole, key=lambda name: whole[name])
+            hardest[kind] = hardest.get(kind, 0) + 1
+    if not hardest:
+        return ""
+    kind, models = max(hardest.items(), key=lambda item: item[1])
+    if models == len(group.models):
+        return f"All {models} models suffer most from {kind_in_words(kind)}."
+    if models < 2:
+        return "Every model has another weak spot; see where each breaks below."
+    return f"{models} of {count(len(group.models), 'model')} suffer most from {kind_in_words(kind)}."
+
+
+def _first_failure(view: ModelView) -> str:
+    shares = view.summary.first_failure
+    if shares is None:
+        return ""
+    at_once = shares[0] + (shares[1] if len(shares) > 2 else 0)
+    return (
+        f"Averaged over the corruptions, {percent(shares[-1])} of the images survive every severity, and "
+        f"{percent(at_once)} already fail at the mildest or before."
+    )
