@@ -44,7 +44,7 @@ class Recipe:
     """Changes to the protocol, one dict a model."""
 
 
-def make_store(path: Path, recipe: Recipe = Recipe()) -> Store:  # noqa: B008 (a frozen value)
+def make_store(path: Path, recipe: Recipe = Recipe()) -> Store:
     """Fill a new store at `path`; the outcomes depend on the recipe alone."""
     store = Store(path, create=True)
     labels = np.arange(recipe.samples) % len(recipe.classes)

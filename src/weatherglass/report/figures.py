@@ -59,8 +59,8 @@ def severity_curve(rows: Sequence[Row], labels: Sequence[str], *, legend: bool =
     }
     return {
         "data": {"values": list(rows)},
-        "width": 190,
-        "height": 120,
+        "width": 165,
+        "height": 112,
         "encoding": {"x": x, "color": colour},
         "layer": [band, line, points],
     }
@@ -112,7 +112,13 @@ def failing_severity(rows: Sequence[Row], kinds: Sequence[str], bands: Sequence[
     }
     x = {"field": "share", "type": "quantitative", "stack": "zero", "title": None, "scale": {"domain": [0, 1]}}
     x["axis"] = {"format": ".0%", "grid": False, "values": [0, 0.25, 0.5, 0.75, 1]}
-    y = {"field": "kind", "type": "nominal", "sort": list(kinds), "title": None, "axis": _BARE_AXIS | {"labelColor": INK}}
+    y = {
+        "field": "kind",
+        "type": "nominal",
+        "sort": list(kinds),
+        "title": None,
+        "axis": _BARE_AXIS | {"labelColor": INK},
+    }
     return {
         "data": {"values": list(rows)},
         "width": 240,
@@ -153,7 +159,11 @@ def reliability(rows: Sequence[Row], levels: Sequence[str]) -> Spec:
 def dumbbells(rows: Sequence[Row], names: Sequence[str]) -> Spec:
     """Clean and disturbed accuracy of each class, joined. Rows: `name`, `clean`, `disturbed`, `tip`."""
     y = {"field": "name", "type": "nominal", "sort": list(names), "title": None, "axis": _BARE_AXIS}
-    x: Mapping[str, Any] = {"type": "quantitative", "scale": {"domain": [0, 1]}, "axis": {"format": ".0%", "title": None}}
+    x: Mapping[str, Any] = {
+        "type": "quantitative",
+        "scale": {"domain": [0, 1]},
+        "axis": {"format": ".0%", "title": None},
+    }
     joined = {
         "mark": {"type": "rule", "strokeWidth": 2, "color": OTHERS, "aria": False},
         "encoding": {"x": {**x, "field": "disturbed"}, "x2": {"field": "clean"}},

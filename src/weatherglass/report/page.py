@@ -8,7 +8,7 @@ that escaped its escaping could not run.
 import json
 from base64 import b64encode
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
@@ -75,7 +75,7 @@ def render(content: Content) -> str:
         "numbers": _embedded(numbers_of(content)),
         "contents": [(anchor, text) for anchor, text, key in _CONTENTS if key is None or parts[key]],
         "version": __version__,
-        "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "stores": [str(store.path) for store in content.stores],
     }
     return environment.get_template("page.html.j2").render(fixed | parts)

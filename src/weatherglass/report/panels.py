@@ -87,7 +87,9 @@ def _failing_sentence(view: ModelView) -> str:
     shares = view.summary.first_failure
     if shares is None:
         return ""
-    return f"On average {percent(shares[-1])} of the images survive everything; {percent(shares[0])} are wrong when clean."
+    return (
+        f"On average {percent(shares[-1])} of the images survive everything; {percent(shares[0])} are wrong when clean."
+    )
 
 
 def reliability_panels(models: Sequence[ModelView]) -> Panels | None:
@@ -107,8 +109,10 @@ def reliability_panels(models: Sequence[ModelView]) -> Panels | None:
             panels.append(Panel(view, reliability(rows, names), _reliability_sentence(view)))
     if not panels:
         return None
-    tones = [f"s{0 if name == 'clean' else _place(i - ('clean' in levels), len(levels) - ('clean' in levels))}"
-             for i, name in enumerate(levels)]
+    tones = [
+        f"s{0 if name == 'clean' else _place(i - ('clean' in levels), len(levels) - ('clean' in levels))}"
+        for i, name in enumerate(levels)
+    ]
     return Panels(tuple(panels), tuple(zip(tones, levels, strict=True)))
 
 
