@@ -20,6 +20,7 @@ _PUBLIC: dict[str, str] = {
     "explain_diff": "weatherglass.evaluation.explain",
     "Store": "weatherglass.evaluation.store",
     "find_run": "weatherglass.evaluation.runs",
+    "report": "weatherglass.report.document",
 }
 """Public name -> module that defines it."""
 

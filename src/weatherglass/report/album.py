@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from weatherglass.report.charts import Figure, save_figure
 from weatherglass.report.content import Content, DataGroup, ModelView
@@ -104,17 +105,15 @@ def _grid(view: ModelView) -> set[str]:
     return {cell for kind in view.summary.grid.kinds for cell in view.summary.grid.cells(kind)}
 
 
-def _with_legend(spec: dict[str, object]) -> dict[str, object]:
+def _with_legend(spec: Any) -> Any:
     """The same chart with its colour legend, which the page writes in HTML instead."""
     if isinstance(spec, list):
         return [_with_legend(item) for item in spec]
     if not isinstance(spec, dict):
         return spec
-    return {
-        key: {"title": None} if key == "legend" and value is None else _with_legend(value)
-        for key, value in spec.items()
-        if key != "data"
-    } | ({"data": spec["data"]} if "data" in spec else {})
+    inner = {key: _with_legend(value) for key, value in spec.items() if key != "data"}
+    inner |= {"data": spec["data"]} if "data" in spec else {}
+    return inner | ({"legend": {"title": None}} if inner.get("legend", "") is None else {})
 
 
 def _file_name(label: str) -> str:

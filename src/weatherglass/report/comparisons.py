@@ -1,11 +1,14 @@
-"""Whether the best model is really better: paired tests on the same images, put into words."""
+"""Whether the best model is really better: paired comparisons on the same images, put into words."""
 
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 
+from weatherglass.errors import UserError
+from weatherglass.evaluation.comparison import AggregateComparison, Comparison, compare
 from weatherglass.report.content import DataGroup, ModelView
+from weatherglass.report.words import count, signed
 
-MOST_RIVALS = 10
+MOST_RIVALS = 8
 
 
 @dataclass(frozen=True)
@@ -13,18 +16,63 @@ class Rival:
     """One model against the best of its data set."""
 
     view: ModelView
-    difference: str
-    interval: str
-    p_value: str
-    words: str
-    significant: bool
+    comparison: Comparison
+    aggregate: AggregateComparison
+    """Under disturbance, or on clean images where nothing was disturbed."""
+
+    @property
+    def difference(self) -> str:
+        """Rival minus best, e.g. '−2.1'."""
+        return signed(self.aggregate.difference.value)
+
+    @property
+    def interval(self) -> str:
+        """E.g. '−3.2 to −1.0'."""
+        return f"{signed(self.aggregate.difference.low)} to {signed(self.aggregate.difference.high)}"
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval of the difference excludes 0."""
+        return self.aggregate.verdict != "cannot be told apart"
+
+    @property
+    def conditions(self) -> str:
+        """In how many conditions the rival is better or worse, each tested by itself."""
+        verdicts = Counter(condition.verdict for condition in self.comparison.conditions.values())
+        return f"better in {verdicts['better']}, worse in {verdicts['worse']} of {len(self.comparison.conditions)}"
 
 
 def rivals_of(group: DataGroup) -> list[Rival]:
-    """The best model of a group against the others, at most `MOST_RIVALS`; none where nothing was disturbed."""
-    return []
+    """The best model of a group against the next ones, at most `MOST_RIVALS`."""
+    best, *others = group.models
+    rivals = []
+    for view in others[:MOST_RIVALS]:
+        try:
+            compared = compare(best.run, view.run, reference=None)
+        except UserError:  # no condition or no image in common: the page shows both and compares nothing
+            continue
+        aggregate = compared.aggregates.get("corrupted") or compared.aggregates.get("top1")
+        if aggregate is not None:
+            rivals.append(Rival(view, compared, aggregate))
+    return rivals
 
 
-def runner_up(rivals: Sequence[Rival]) -> Rival | None:
-    """The rival that comes closest."""
-    return rivals[0] if rivals else None
+def told_apart(best: ModelView, rivals: list[Rival], level: str) -> str:
+    """One sentence: is the best model's lead more than the luck of the images?"""
+    if not rivals:
+        return "No two of these models share a condition, so none can be called better than another."
+    where = "under disturbance" if rivals[0].aggregate.metric == "corrupted" else "on clean images"
+    equal = [rival.view.label for rival in rivals if not rival.significant]
+    first = rivals[0]
+    gap = f"{signed(-first.aggregate.difference.value)} points"
+    interval = f"{level} interval {signed(-first.aggregate.difference.high)} to {signed(-first.aggregate.difference.low)}"
+    images = count(first.comparison.samples, "image")
+    if first.significant:
+        lead = "ahead of" if first.aggregate.verdict == "worse" else "not ahead of"
+        sentence = f"{best.label} is {lead} {first.view.label} by {gap} {where} ({interval}, paired on the same {images})"
+        if not equal and len(rivals) > 1:
+            return f"{sentence}: significant, as are its leads over the other {count(len(rivals) - 1, 'model')}."
+        return f"{sentence}: significant."
+    sentence = f"Whether it is really the best is open: its lead of {gap} over {first.view.label} {where} may be chance"
+    others = f"; {len(equal) - 1} more cannot be told apart from it either" if len(equal) > 1 else ""
+    return f"{sentence} ({interval}, paired on the same {images}){others}."

@@ -14,7 +14,7 @@ from weatherglass.evaluation.runs import Run, runs_of
 from weatherglass.evaluation.store import Store
 from weatherglass.evaluation.summary import summarise
 from weatherglass.report.charts import MODEL_COLOURS
-from weatherglass.report.words import count, short_labels, shortened
+from weatherglass.report.words import count, plain, short_labels, shortened
 
 DETAILED = 8
 """Models that get every part of the page, best first; the others stand in the headline table."""
@@ -135,7 +135,7 @@ def _group(views: list[ModelView]) -> DataGroup:
         unreadable, classes = manifest.unreadable, len(manifest.classes)
     except UserError:  # a store without the manifest still has a report
         unreadable, classes = (), 0
-    return DataGroup(run.data, tuple(views), unreadable, run.protocol.selection, classes)
+    return DataGroup(plain(shortened(run.data, 80)), tuple(views), unreadable, run.protocol.selection, classes)
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
@@ -156,7 +156,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 def _what_differs(run: Run, first: Run, runs: Sequence[Run]) -> str:
     others = [other for other in runs if other.model == run.model and other is not run]
     if any(other.data != run.data for other in others):
-        return shortened(run.data, 24)
+        return plain(shortened(run.data, 24))
     changed = differences(first.protocol, run.protocol) or differences(run.protocol, others[0].protocol)
     named = {name: pair for name, pair in changed.items() if not name.startswith("disturbance")}
     if not named:

@@ -219,7 +219,7 @@ def _model_scale(labels: Sequence[str], legend: bool) -> Spec:
         "field": "model",
         "type": "nominal",
         "scale": {"domain": list(labels), "range": [colour_of(i) for i in range(len(labels))]},
-        "legend": {"orient": "bottom", "title": None, "columns": 3} if legend else None,
+        "legend": {"orient": "bottom", "title": None, "columns": 3, "symbolOpacity": 1} if legend else None,
     }
 
 

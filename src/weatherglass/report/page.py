@@ -165,7 +165,7 @@ def _prefixed(sentences: list[str], name: str, several: bool) -> list[str]:
 def _facts(content: Content) -> str:
     if len(content.groups) > 1:
         return f"{words.count(len(content.models), 'run')} on {words.count(len(content.groups), 'data set')}"
-    group = content.groups[0]
+    group = next(iter(content.groups))
     conditions = {text for view in group.models for text in view.summary.conditions if text != "clean"}
     facts = [group.samples, words.count(len(conditions), "disturbed condition")]
     if group.classes:

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from weatherglass.evaluation.runs import Run
 from weatherglass.report.content import ModelView
 from weatherglass.report.words import listed, shortened
@@ -15,7 +13,7 @@ MODEL_FIELDS = frozenset({"weights", "normalisation"})
 
 MOST_VALUES = 8
 
-_SAID = {
+_SAID: dict[str, str] = {
     "task": "task",
     "weights": "digest of the weights",
     "preprocessing": "geometry before the disturbance",
@@ -59,7 +57,7 @@ def differing_fields(views: Sequence[ModelView]) -> list[str]:
 def protocol_fields(run: Run) -> dict[str, str]:
     """Every field of a run's protocol in words -> its value; the disturbances' own parts are gathered."""
     flat: dict[str, str] = {}
-    for name, value in msgspec.to_builtins(run.protocol.common).items():
+    for name, value in run.protocol.common.items():
         if isinstance(value, dict):
             flat |= {f"{name} · {part}": str(text) for part, text in value.items()}
         else:

@@ -1,8 +1,8 @@
 """The first thing on the page: one sentence each, in words, with numbers."""
 
-from weatherglass.report.comparisons import Rival
+from weatherglass.report.comparisons import Rival, told_apart
 from weatherglass.report.content import Content, DataGroup, ModelView
-from weatherglass.report.words import condition_in_words, count, kind_in_words, percent, points, spoken
+from weatherglass.report.words import condition_in_words, count, kind_in_words, percent, spoken
 
 
 def title_of(content: Content) -> str:
@@ -16,16 +16,17 @@ def title_of(content: Content) -> str:
 def verdicts_of(group: DataGroup, rivals: list[Rival]) -> list[str]:
     """What a hurried reader needs to know of one data set."""
     best = group.models[0]
-    sentences = [_holds_up(best, alone=len(group.models) == 1), _worst(best)]
+    leading = len(group.models) > 1 and (not rivals or rivals[0].significant)
+    sentences = [_holds_up(best, leading), _worst(best)]
     if len(group.models) > 1:
-        sentences.insert(1, _difference(best, group, rivals))
+        sentences.insert(1, told_apart(best, rivals, f"{best.summary.level:.0%}"))
         sentences.append(_shared_weakness(group))
     else:
         sentences.append(_first_failure(best))
     return [sentence for sentence in sentences if sentence]
 
 
-def _holds_up(view: ModelView, alone: bool) -> str:
+def _holds_up(view: ModelView, leading: bool) -> str:
     summary = view.summary
     if summary.corrupted is None:
         if summary.top1 is None:
@@ -36,23 +37,13 @@ def _holds_up(view: ModelView, alone: bool) -> str:
         )
     under = f"{spoken(summary.corrupted)} under {summary.grid.description.replace(' x ', ' × ')}"
     if summary.top1 is None or summary.retention is None:
-        lead = "gets" if alone else "holds best: it gets"
+        lead = "holds best: it gets" if leading else "gets"
         return f"{view.label} {lead} {under} right; without a clean measurement nobody knows what it lost."
-    lead = "gets" if alone else "holds best. It gets"
+    lead = "holds best. It gets" if leading else "gets"
     return (
         f"{view.label} {lead} {percent(summary.top1.value)} of the clean images right and {under}: it keeps "
         f"{percent(summary.retention.value)} of what it can do."
     )
-
-
-def _difference(best: ModelView, group: DataGroup, rivals: list[Rival]) -> str:
-    if not rivals:
-        others = group.models[1:]
-        if best.summary.corrupted is None or others[0].summary.corrupted is None:
-            return ""
-        gap = best.summary.corrupted.value - others[0].summary.corrupted.value
-        return f"It is {points(gap)} ahead of {others[0].label}; whether that is more than chance was not tested."
-    return rivals[0].words
 
 
 def _worst(view: ModelView) -> str:
@@ -95,8 +86,8 @@ def _first_failure(view: ModelView) -> str:
     shares = view.summary.first_failure
     if shares is None:
         return ""
-    at_once = shares[0] + (shares[1] if len(shares) > 2 else 0)
+    at_once, survive = sum(shares[:2]), shares[-1]
     return (
-        f"Averaged over the corruptions, {percent(shares[-1])} of the images survive every severity, and "
+        f"Averaged over the corruptions, {percent(survive)} of the images survive every severity, and "
         f"{percent(at_once)} already fail at the mildest or before."
     )

@@ -1,5 +1,6 @@
 """Numbers and names as a reader wants them: percentages, intervals, short labels, conditions in plain words."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -18,11 +19,6 @@ def percent(value: float | None) -> str:
 def number(value: float) -> str:
     """A share as '71.3', for tables whose head says percent."""
     return f"{100 * value:.1f}"
-
-
-def points(value: float) -> str:
-    """A difference of shares as '+2.1 points' or '-0.4 points', with a true minus sign."""
-    return f"{signed(value)} points"
 
 
 def signed(value: float) -> str:
@@ -75,11 +71,22 @@ def shortened(text: str, length: int = LABEL_LENGTH) -> str:
     return f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
 
 
+def plain(text: str) -> str:
+    """Text that cannot disturb the sentence it stands in: no control characters, no changes of direction.
+
+    Text with right-to-left letters is isolated (Unicode's FSI and PDI), so that the words around it keep their order.
+    """
+    kept = "".join(letter for letter in text if unicodedata.category(letter) not in {"Cc", "Cf", "Cs"})
+    if any(unicodedata.bidirectional(letter) in {"R", "AL"} for letter in kept):
+        return f"\u2068{kept}\u2069"
+    return kept
+
+
 def short_labels(names: Sequence[str]) -> list[str]:
     """A short name for each of several models: what follows the last '/' or ':' where that tells them apart."""
     tails = [_tail(name) for name in names]
     often = Counter(tails)
-    labels = [shortened(tail if often[tail] == 1 else name) for tail, name in zip(tails, names, strict=True)]
+    labels = [plain(shortened(tail if often[tail] == 1 else name)) for tail, name in zip(tails, names, strict=True)]
     repeated = Counter(labels)
     seen: Counter[str] = Counter()
     for i, label in enumerate(labels):
