@@ -65,11 +65,15 @@ def told_apart(best: ModelView, rivals: list[Rival], level: str) -> str:
     equal = [rival.view.label for rival in rivals if not rival.significant]
     first = rivals[0]
     gap = f"{signed(-first.aggregate.difference.value)} points"
-    interval = f"{level} interval {signed(-first.aggregate.difference.high)} to {signed(-first.aggregate.difference.low)}"
+    interval = (
+        f"{level} interval {signed(-first.aggregate.difference.high)} to {signed(-first.aggregate.difference.low)}"
+    )
     images = count(first.comparison.samples, "image")
     if first.significant:
         lead = "ahead of" if first.aggregate.verdict == "worse" else "not ahead of"
-        sentence = f"{best.label} is {lead} {first.view.label} by {gap} {where} ({interval}, paired on the same {images})"
+        sentence = (
+            f"{best.label} is {lead} {first.view.label} by {gap} {where} ({interval}, paired on the same {images})"
+        )
         if not equal and len(rivals) > 1:
             return f"{sentence}: significant, as are its leads over the other {count(len(rivals) - 1, 'model')}."
         return f"{sentence}: significant."
