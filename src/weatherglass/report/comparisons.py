@@ -64,19 +64,19 @@ def told_apart(best: ModelView, rivals: list[Rival], level: str) -> str:
     where = "under disturbance" if rivals[0].aggregate.metric == "corrupted" else "on clean images"
     equal = [rival.view.label for rival in rivals if not rival.significant]
     first = rivals[0]
-    gap = f"{signed(-first.aggregate.difference.value)} points"
-    interval = (
-        f"{level} interval {signed(-first.aggregate.difference.high)} to {signed(-first.aggregate.difference.low)}"
+    lead = first.aggregate.difference  # rival minus best; said the other way round
+    gap = f"{signed(-lead.value)} points"
+    how = (
+        f"({level} interval {signed(-lead.high)} to {signed(-lead.low)}, paired on the same "
+        f"{count(first.comparison.samples, 'image')})"
     )
-    images = count(first.comparison.samples, "image")
-    if first.significant:
-        lead = "ahead of" if first.aggregate.verdict == "worse" else "not ahead of"
-        sentence = (
-            f"{best.label} is {lead} {first.view.label} by {gap} {where} ({interval}, paired on the same {images})"
+    if not first.significant:
+        others = f"; {len(equal) - 1} more cannot be told apart from it either" if len(equal) > 1 else ""
+        return (
+            f"Whether it is really the best is open: its lead of {gap} over {first.view.label} {where} may be chance "
+            f"{how}{others}."
         )
-        if not equal and len(rivals) > 1:
-            return f"{sentence}: significant, as are its leads over the other {count(len(rivals) - 1, 'model')}."
-        return f"{sentence}: significant."
-    sentence = f"Whether it is really the best is open: its lead of {gap} over {first.view.label} {where} may be chance"
-    others = f"; {len(equal) - 1} more cannot be told apart from it either" if len(equal) > 1 else ""
-    return f"{sentence} ({interval}, paired on the same {images}){others}."
+    sentence = f"{best.label} leads {first.view.label} by {gap} {where} {how}: significant"
+    if not equal and len(rivals) > 1:
+        return f"{sentence}, as are its leads over the other {count(len(rivals) - 1, 'model')}."
+    return f"{sentence}."
