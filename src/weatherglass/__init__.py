@@ -18,6 +18,7 @@ _PUBLIC: dict[str, str] = {
     "summarise": "weatherglass.evaluation.summary",
     "compare": "weatherglass.evaluation.comparison",
     "explain_diff": "weatherglass.evaluation.explain",
+    "gate": "weatherglass.evaluation.gate",
     "Store": "weatherglass.evaluation.store",
     "find_run": "weatherglass.evaluation.runs",
     "report": "weatherglass.report.document",

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from weatherglass.errors import UserError
 from weatherglass.evaluation.outcomes import Outcomes, outcomes_of
-from weatherglass.evaluation.runs import Run
+from weatherglass.evaluation.runs import Run, find_run
 from weatherglass.metrics import alexnet
 from weatherglass.metrics.intervals import Bootstrap
 
@@ -57,6 +57,13 @@ def choose_reference(choice: ReferenceChoice, run: Run, outcomes: Outcomes, boot
     if not _thousand_classes(run):
         raise UserError(f"AlexNet's published errors cannot be the reference of '{run.name}': {why_not}.")
     return _published(f"Asked for by name, although {why_not}.")
+
+
+def reference_named(reference: str) -> ReferenceChoice:
+    """'auto', 'alexnet' or the run of that name."""
+    if reference == "auto":
+        return "auto"
+    return "alexnet" if reference == "alexnet" else find_run(reference)
 
 
 def _published(reason: str) -> Reference:

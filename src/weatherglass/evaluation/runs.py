@@ -101,10 +101,10 @@ def find_run(text: str) -> Run:
     Raises `UserError` that lists the runs there are.
     """
     path, _, wanted = text.partition("::")
-    runs = runs_of(Store(Path(path)))
+    found = runs_matching(text)
+    runs = found or runs_of(Store(Path(path)))
     if not runs:
         raise UserError(f"The store '{path}' holds no measured cells yet.")
-    found = [r for r in runs if r.model == wanted] or [r for r in runs if wanted in r.model]
     if len(found) == 1:
         return found[0]
     names = ", ".join(sorted({f"'{path}::{r.model}'" for r in runs}))
@@ -113,6 +113,13 @@ def find_run(text: str) -> Run:
     if len({r.model for r in found}) == 1:
         raise UserError(
             f"'{text}' holds {len(found)} runs of one model under different protocols or data. "
-            f"Keep them in separate stores, or see: weatherglass explain-diff {path} {path}"
+            f"Keep them in separate stores, or see: weatherglass explain-diff '{text}' '{text}'"
         )
     raise UserError(f"'{text}' matches {len(found)} runs; name one: {names}.")
+
+
+def runs_matching(text: str) -> list[Run]:
+    """The runs that 'STORE' or 'STORE::MODEL' may mean: of that very model, else of models with it in their name."""
+    path, _, wanted = text.partition("::")
+    runs = runs_of(Store(Path(path)))
+    return [r for r in runs if r.model == wanted] or [r for r in runs if wanted in r.model]
