@@ -95,6 +95,11 @@ class Predictor(ABC):
     parameters: int
     """Number of learned parameters; 0 where it cannot be known."""
 
+    @property
+    def decision(self) -> str:
+        """Which outputs compete for the prediction, for the protocol: 'all 1000', or a mask or grouping by name."""
+        return f"all {self.classes}"
+
     @abstractmethod
     def __call__(self, images: Images) -> Logits:
         """Raw outputs in float32 for images in [0, 1] on `device`."""
@@ -156,6 +161,19 @@ class Disturbance(ABC):
     def protocol(self, height: int, width: int) -> dict[str, str]:
         """What, besides the text form, decides the disturbed pixels at this size: backend, definition, constants."""
         return {}
+
+    @property
+    def passes(self) -> float | None:
+        """Forward passes that disturbing one image costs (a gradient counts three); None: no model is asked."""
+        return None
+
+    def chunk(self, predictor: Predictor) -> int:
+        """Images that are worked on together. Batches are whole multiples of it, so that no number depends on their
+        size; 1 where the images do not meet."""
+        return 1
+
+    def check(self, predictor: Predictor) -> None:  # noqa: B027 - most disturbances suit every predictor
+        """Raise `UserError` where this predictor cannot be disturbed so; asked before anything is measured."""
 
     def of_input(self, batch: Batch, predictor: Predictor, *, seed: int) -> Pixels | Images:
         """The disturbed images; pure, and row i depends on (seed, ids[i]) and the image alone."""

@@ -1,13 +1,15 @@
 """From names on a command line to the disturbances of a run."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from weatherglass.attacks.names import ATTACKS
 from weatherglass.corruptions.disturbance import parse_corruption
 from weatherglass.corruptions.severity import CORRUPTIONS
 from weatherglass.corruptions.suites import SUITES
 from weatherglass.data.stored import StoredConditions
-from weatherglass.errors import UserError
+from weatherglass.errors import UnknownName, UserError
 from weatherglass.types import Clean, Disturbance, ImageData
 
 
@@ -54,29 +56,52 @@ def conditions_of(
     data: ImageData,
     *,
     suite: str | None,
-    disturbances: Sequence[str] = (),
+    disturbances: Sequence[str | Disturbance] = (),
     choices: CorruptionChoices = CorruptionChoices(),
 ) -> list[Disturbance]:
-    """Clean first, then every condition of `suite` and of `disturbances` ('fog@3', 'fog' for all severities), once.
+    """Clean first, then every condition of `suite` and of `disturbances` once: texts
+    ('fog@3', 'fog' for all severities, 'pgd@8/255') or disturbances.
 
     A stored tree brings its own conditions; `suite` then selects among them. Raises `UserError` for an unknown
     name and for a condition that a stored tree does not hold.
     """
     if isinstance(data, StoredConditions):
-        return _stored_conditions(data, _expand(suite, disturbances))
-    texts = _expand(suite or (None if disturbances else "imagenet-c"), disturbances)
-    parsed = [
-        parse_corruption(
-            text,
-            definition=choices.definition,
-            calibration=choices.calibration,
-            frost=choices.frost,
-            backend=choices.backend,
-            reencode=choices.reencode,
-        )
-        for text in texts
-    ]
-    return [Clean(), *parsed]
+        return _stored_conditions(data, _expand(suite, _texts(disturbances)))
+    given = [one for one in disturbances if isinstance(one, Disturbance)]
+    texts = _expand(suite or (None if disturbances else "imagenet-c"), _texts(disturbances))
+    parsed = [parse_disturbance(text, choices) for text in texts]
+    return list({str(one): one for one in [Clean(), *parsed, *given]}.values())
+
+
+def parse_disturbance(text: str, choices: CorruptionChoices = CorruptionChoices()) -> Disturbance:
+    """The one condition that a text names: 'fog@3', 'pgd@8/255', 'rotation_translation'.
+
+    Raises `UnknownName` where no kind of disturbance has this name, and `UserError` for what does not fit it.
+    """
+    name = _name_of(text)
+    if name in ATTACKS:
+        from weatherglass.attacks.parse import parse_attack
+
+        return parse_attack(text)
+    if name not in CORRUPTIONS and "+" not in text:
+        raise UnknownName("disturbance", name, [*CORRUPTIONS, *ATTACKS])
+    return parse_corruption(
+        text,
+        definition=choices.definition,
+        calibration=choices.calibration,
+        frost=choices.frost,
+        backend=choices.backend,
+        reencode=choices.reencode,
+    )
+
+
+def _name_of(text: str) -> str:
+    """'pgd' of 'pgd-50:restarts=2@2/255', 'fog' of 'fog@3'."""
+    return re.sub(r"-\d+$", "", text.partition("@")[0].partition(":")[0].strip())
+
+
+def _texts(disturbances: Iterable[str | Disturbance]) -> list[str]:
+    return [one.strip() for one in disturbances if isinstance(one, str)]
 
 
 def _expand(suite: str | None, disturbances: Iterable[str]) -> list[str]:
@@ -84,12 +109,18 @@ def _expand(suite: str | None, disturbances: Iterable[str]) -> list[str]:
     if suite is not None:
         texts += [f"{name}@{severity:g}" for name, severity in SUITES[suite].conditions]
     for text in disturbances:
-        text = text.strip()
         if text == "clean":
             continue
-        # A bare name means its five severities; a composition says its severities itself.
-        texts += [text] if "@" in text else [f"{text}@{severity}" for severity in range(1, 6)]
+        texts += [text] if "@" in text else _every_severity(text)
     return list(dict.fromkeys(texts))
+
+
+def _every_severity(text: str) -> list[str]:
+    """What a bare name means: the radii of an attack, the five severities of a corruption."""
+    name = _name_of(text)
+    if name in ATTACKS:
+        return [f"{text}@{radius}" for radius in ATTACKS[name].sweep]
+    return [f"{text}@{severity}" for severity in range(1, 6)]
 
 
 def _stored_conditions(data: StoredConditions, wanted: list[str]) -> list[Disturbance]:

@@ -118,13 +118,14 @@ def measure(
 ) -> tuple[CellRecord, Observations, list[Picture]]:
     """Measure one cell.
 
-    `batch_size` images are disturbed at a time; it is rounded up to whole forward batches. Raises `InvalidOutput`
+    `batch_size` images are disturbed at a time; it is rounded up to whole forward batches and chunks. Raises `InvalidOutput`
     when the model's outputs cannot be scored.
     """
     started = time.perf_counter()
     forward = Forward(planned.protocol.forward_batch)
     clock = _Clock(plan.predictor.device)
-    step = math.ceil(batch_size / forward.size) * forward.size
+    unit = math.lcm(forward.size, planned.disturbance.chunk(plan.predictor))
+    step = math.ceil(batch_size / unit) * unit
     columns: list[Mapping[str, np.ndarray]] = []
     gallery = _Gallery(clean)
     with exact_arithmetic(), planned.disturbance.of_model(plan.predictor) as predictor:

@@ -94,7 +94,7 @@ def evaluate(
     data: str | ImageData,
     store: str | Path,
     suite: str | None = None,
-    disturbances: Sequence[str] = (),
+    disturbances: Sequence[str | Disturbance] = (),
     settings: EvaluationSettings | None = None,
     listener: Listener | None = None,
 ) -> Evaluation:
@@ -126,7 +126,7 @@ def plan_evaluation(
     data: str | ImageData,
     store: str | Path,
     suite: str | None = None,
-    disturbances: Sequence[str] = (),
+    disturbances: Sequence[str | Disturbance] = (),
     settings: EvaluationSettings,
     listener: Listener,
 ) -> tuple[list[ModelPlan], Store]:
@@ -138,6 +138,9 @@ def plan_evaluation(
         raise UserError("No model was named.")
     predictors = [load_predictor(model) if isinstance(model, str) else model for model in named]
     checked = [(predictor, check_classes(images, predictor)) for predictor in predictors]
+    for predictor, _ in checked:
+        for condition in conditions:
+            condition.check(predictor)
     opened = Store(store, create=True)
     folder = opened.path / "pixels"
     plans, probe = [], Probe()

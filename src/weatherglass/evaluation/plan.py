@@ -97,7 +97,7 @@ def plan_model(
         data=data.digest,
         selection=data.selection,
         samples=len(data),
-        classes=f"all {predictor.classes}",
+        classes=predictor.decision,
         seed=seed,
         precision=predictor.precision,
         device=predictor.device.type,
@@ -131,11 +131,14 @@ class Probe:
         few = images[:PROBE_IMAGES].to(plan.predictor.device)
         batch = Batch(few, torch.from_numpy(plan.data.labels[: len(few)]), plan.data.ids[: len(few)])
         return sum(
-            len(plan.data) * (predicting + self._per_image(planned, batch, plan.predictor)) for planned in plan.missing
+            len(plan.data) * (predicting + self._per_image(planned, batch, plan.predictor, predicting))
+            for planned in plan.missing
         )
 
-    def _per_image(self, planned: PlannedCell, batch: Batch, predictor: Predictor) -> float:
+    def _per_image(self, planned: PlannedCell, batch: Batch, predictor: Predictor, predicting: float) -> float:
         disturbance, (height, width) = planned.disturbance, batch.images.shape[2:]
+        if disturbance.passes is not None:
+            return disturbance.passes * predicting
         key = (disturbance.kind, height, width)
         if key not in self._disturbing:
             elapsed = _second_call(lambda: disturbance.of_input(batch, predictor, seed=planned.cell.seed))
