@@ -9,6 +9,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -64,7 +65,12 @@ def autoattack(
     norm = {"linf": "Linf", "l2": "L2"}[threat.norm]
     devices = [images.device] if images.device.type == "cuda" else []
     quiet = logging.getLogger("auto-attack").level
-    with torch.random.fork_rng(devices=devices), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with (
+        torch.random.fork_rng(devices=devices),
+        _without_weight_gradients(predictor),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         logging.getLogger("auto-attack").setLevel(logging.CRITICAL)
         try:
@@ -82,8 +88,22 @@ def autoattack(
     return found.detach()
 
 
+@contextlib.contextmanager
+def _without_weight_gradients(predictor: Predictor) -> Iterator[None]:
+    """FAB calls `backward`, which would fill the `.grad` of the weights; they take no part meanwhile."""
+    module = getattr(predictor, "module", None)
+    learned = [p for p in module.parameters() if p.requires_grad] if isinstance(module, nn.Module) else []
+    for parameter in learned:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
+
+
 class _Module(nn.Module):
-    """The predictor as the package wants it; its weights stay out of sight, so they get no gradients."""
+    """The predictor as the package wants it."""
 
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()

@@ -160,8 +160,8 @@ def with_steps(ascent: Ascent, steps: int, name: str) -> Ascent:
 
 
 def radius_text(radius: float, norm: str) -> str:
-    """'8/255' for whole, half and other short numbers of grey levels in the max norm, else the plain number."""
-    levels = round(radius * 255, 6)
-    if norm == "linf" and levels and abs(levels / 255 - radius) < 1e-9 and len(f"{levels:g}") <= 5:
-        return f"{levels:g}/255"
-    return f"{radius:g}"
+    """'8/255' for quarters of a grey level in the max norm, else the shortest number that means the same."""
+    quarters = round(radius * 1020)
+    if norm == "linf" and quarters and abs(quarters / 1020 - radius) < 1e-9:
+        return f"{quarters / 4:g}/255"
+    return f"{radius!r}".removesuffix(".0")

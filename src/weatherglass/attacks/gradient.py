@@ -64,8 +64,8 @@ def momentum_ascent(steps: int = 10, decay: float = 1.0) -> Ascent:
 def ascend(objective: Objective, images: Images, threat: Threat, ascent: Ascent, draws: Draws) -> Images:
     """The images in the ball that fool the model, or else those of the highest loss met on the way (`Ascent.keep`).
 
-    Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks" (ICLR 2018), equation 4. A radius of 0 returns the
-    images. Row i depends on the image, its label, its draws and, in the last bits, on the place in its chunk.
+    Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks" (ICLR 2018), equation 4. A radius of 0
+    returns the images. Row i depends on the image, its label and its draws; in the last bits also on its chunk.
     """
     if threat.radius == 0:
         return images.clone()

@@ -82,6 +82,6 @@ def random_start(origin: Images, threat: Threat, draws: Draws) -> Images:
 def check_ball(images: Images, origin: Images, threat: Threat) -> None:
     """Raise `AssertionError` where a perturbation leaves its ball, or an image leaves [0, 1] or is not a number."""
     assert torch.isfinite(images).all(), "an attack returned values that are not finite"
-    assert 0 <= float(images.min()) and float(images.max()) <= 1, "an attack left [0, 1]"
+    assert float(images.min()) >= 0 and float(images.max()) <= 1, "an attack left [0, 1]"
     largest = float(perturbation_norm(images - origin, threat.norm).max())
     assert largest <= threat.radius * (1 + TOLERANCE) + TOLERANCE, f"an attack left its ball: {largest} in {threat}"

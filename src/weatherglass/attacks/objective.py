@@ -39,9 +39,7 @@ class Objective:
     predictor: Predictor
     labels: Int[Tensor, " batch"]
 
-    def __call__(
-        self, images: Images, rows: Int[Tensor, " images"] | None = None, *, gradient: bool = True
-    ) -> Seen:
+    def __call__(self, images: Images, rows: Int[Tensor, " images"] | None = None, *, gradient: bool = True) -> Seen:
         """Loss, success and perhaps gradient of `images`, which belong to `rows` of the batch (None: to all)."""
         labels = self.labels if rows is None else self.labels[rows]
         size = pass_size(self.predictor)

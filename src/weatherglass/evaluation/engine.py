@@ -118,8 +118,8 @@ def measure(
 ) -> tuple[CellRecord, Observations, list[Picture]]:
     """Measure one cell.
 
-    `batch_size` images are disturbed at a time; it is rounded up to whole forward batches and chunks. Raises `InvalidOutput`
-    when the model's outputs cannot be scored.
+    `batch_size` images are disturbed at a time; it is rounded up to whole forward batches and chunks. Raises
+    `InvalidOutput` when the model's outputs cannot be scored.
     """
     started = time.perf_counter()
     forward = Forward(planned.protocol.forward_batch)
