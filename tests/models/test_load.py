@@ -7,6 +7,7 @@ import torch
 
 from weatherglass.errors import UserError
 from weatherglass.models.load import load_predictor
+from weatherglass.models.predictor import TorchPredictor
 from weatherglass.models.preprocessing import PreprocessingOverride
 
 FACTORY = """
@@ -174,3 +175,43 @@ def test_options_that_do_not_apply_are_refused(model_file: Path) -> None:
 def test_wrong_device_or_precision(model_file: Path, device: str, precision: str) -> None:
     with pytest.raises(UserError):
         load_predictor(f"{model_file}:small", device=device, precision=precision)
+
+
+def test_our_networks_by_name() -> None:
+    predictor = load_predictor("fan_vit_micro_32", pretrained=False, device="cpu")
+    assert predictor(torch.rand(1, 3, 32, 32)).shape == (1, 10)
+    assert predictor.preprocessing.source == "weatherglass"
+    with pytest.raises(UserError, match="give --checkpoint FILE, or --random"):
+        load_predictor("fan_vit_micro_32")
+    with pytest.raises(UserError, match="Did you mean fan_vit_micro_32"):
+        load_predictor("fan_vit_micro_23")
+
+
+def test_a_local_checkpoint(tmp_path: Path) -> None:
+    source = load_predictor("timm/resnet10t", pretrained=False, classes=5, device="cpu")
+    assert isinstance(source, TorchPredictor)
+    state = {f"module.{name}": tensor + 0.01 for name, tensor in source.module.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "mine.pth")
+    loaded = load_predictor("timm/resnet10t", checkpoint=tmp_path / "mine.pth", classes=5, device="cpu")
+    assert loaded.digest != source.digest
+    with pytest.raises(UserError, match="another number of classes"):
+        load_predictor("timm/resnet10t", checkpoint=tmp_path / "mine.pth", device="cpu")
+    with pytest.raises(UserError, match="is of another size than this MobileNetV3"):
+        load_predictor("timm/mobilenetv3_small_050", checkpoint=tmp_path / "mine.pth", device="cpu")
+    with pytest.raises(UserError, match="no checkpoint at"):
+        load_predictor("timm/resnet10t", checkpoint=tmp_path / "absent.pth", device="cpu")
+
+
+def test_published_weights_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import socket
+
+    def unreachable(*arguments: object, **options: object) -> None:
+        raise socket.gaierror("no name resolution here")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unreachable)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=r"could not be fetched.*--checkpoint FILE, or --random"):
+        load_predictor("timm/resnet10t.c3_in1k")
+    with pytest.raises(UserError, match="publishes no weights"):
+        load_predictor("timm/coatnet_0_224")

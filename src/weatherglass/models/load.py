@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from weatherglass.errors import UserError
+from weatherglass.models.names import ALIASES, MODELS, model_name
 from weatherglass.models.predictor import TorchPredictor
 from weatherglass.models.preprocessing import PreprocessingOverride, from_timm_config
 from weatherglass.types import Predictor, Preprocessing
@@ -94,15 +95,8 @@ def _build(spec: str, *, pretrained: bool | None, from_checkpoint: bool, classes
     if spec in DIGITS_MODELS:
         _refuse(spec, classes=classes)
         return _from_digits(spec, trained=published)
-    if spec.startswith("fan_"):
-        if published:
-            raise UserError(
-                f"No weights are published for {spec}: give --checkpoint FILE, or --random (pretrained=False)."
-            )
-        import weatherglass.models.registration
-
-        weatherglass.models.registration.register()
-        return _from_timm(spec, False, classes, source="weatherglass")
+    if spec in MODELS or spec in ALIASES or spec.startswith("fan_"):
+        return _from_ours(spec, published, classes)
     raise UserError(_unknown_form(spec))
 
 
@@ -110,6 +104,15 @@ def _from_digits(name: str, *, trained: bool) -> _Network:
     from weatherglass.models.digits import CLASSES, PREPROCESSING, build_digits_model
 
     return _Network(build_digits_model(name, trained=trained), PREPROCESSING, CLASSES)
+
+
+def _from_ours(name: str, published: bool, classes: int | None) -> _Network:
+    model_name(name)
+    if published:
+        raise UserError(f"No weights of {name} come with Weatherglass: give --checkpoint FILE, or --random.")
+    import weatherglass.models.registration  # noqa: F401  (tells timm about our models)
+
+    return _from_timm(name, False, classes, source="weatherglass")
 
 
 def _from_timm(name: str, published: bool, classes: int | None, source: str) -> _Network:
@@ -223,8 +226,9 @@ def _unknown_form(spec: str) -> str:
         return f"There is no model '{spec}'. Did you mean torchvision/{spec}?"
     from difflib import get_close_matches
 
-    near = get_close_matches(spec, timm.list_models(), n=3)
-    hint = f" Did you mean {' or '.join(f'timm/{name}' for name in near)}?" if near else ""
+    near = get_close_matches(spec, (*DIGITS_MODELS, *MODELS, *ALIASES), n=2, cutoff=0.7)
+    near += [f"timm/{name}" for name in get_close_matches(spec, timm.list_models(), n=3)]
+    hint = f" Did you mean {' or '.join(near[:3])}?" if near else ""
     return f"There is no model '{spec}'.{hint} A model is given as {FORMS}."
 
 
