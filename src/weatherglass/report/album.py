@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from weatherglass.evaluation.files import write_text
 from weatherglass.report.charts import Figure, save_figure
 from weatherglass.report.content import Content, DataGroup, ModelView
 from weatherglass.report.curves import curves_of
 from weatherglass.report.figures import dumbbells, faceted, heat_map, interval_bars, severity_curve
-from weatherglass.report.panels import failing_panels, reliability_panels
+from weatherglass.report.panels import calibration_of, failing_panels
 from weatherglass.report.parts import class_rows, worst_rows
+from weatherglass.report.tables import grid_table, headline_table, latex, markdown
 from weatherglass.report.words import kind_in_words, percent, shortened
 
 MOST_MODELS = 12
@@ -20,17 +22,19 @@ MOST_LINES = 6
 
 
 def save_album(content: Content, folder: Path) -> list[Path]:
-    """Write all figures as SVG, PNG and Vega-Lite into `folder`, with their captions; returns the paths.
+    """Write all figures as SVG, PNG and Vega-Lite, their captions, and the tables into `folder`; returns the paths.
 
     Raises `UserError` when the folder cannot be written.
     """
-    from weatherglass.evaluation.files import write_text
-
     figures = list(figures_of(content))
     paths = [path for figure in figures for path in save_figure(figure, folder)]
     captions = "\n\n".join(f"## {figure.name}\n\n**{figure.title}.** {figure.caption}" for figure in figures)
     write_text(folder / "captions.md", f"# Figures\n\n{captions}\n")
-    return [*paths, folder / "captions.md"]
+    tables = [headline_table([view.summary for view in group.models]) for group in content.groups]
+    tables += [grid_table(view.summary) for view in content.models[:MOST_MODELS] if view.summary.kinds]
+    write_text(folder / "tables.md", "\n".join(markdown(table) for table in tables))
+    write_text(folder / "tables.tex", "\n".join(latex(table) for table in tables))
+    return [*paths, *(folder / name for name in ("captions.md", "tables.md", "tables.tex"))]
 
 
 def figures_of(content: Content) -> Iterator[Figure]:
@@ -68,9 +72,14 @@ def _of_model(view: ModelView) -> Iterator[Figure]:
         )
     yield from _worst(view, name)
     yield from _classes(view, name)
+    calibration = calibration_of([view])
     for kind, panels, caption in (
         ("failing-severity", failing_panels([view]), "Share of images by the mildest severity that first breaks them."),
-        ("reliability", reliability_panels([view]), "Accuracy against confidence by severity; dashed: perfect."),
+        (
+            "reliability",
+            calibration and calibration.panels,
+            "Accuracy against confidence by severity.",
+        ),
     ):
         if panels:
             panel = panels.panels[0]

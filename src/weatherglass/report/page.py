@@ -23,7 +23,7 @@ from weatherglass.report.content import Content, DataGroup, ModelView
 from weatherglass.report.curves import curves_of
 from weatherglass.report.gallery import BYTES, Flip, flips_of
 from weatherglass.report.methods import methods_of
-from weatherglass.report.panels import Panels, curve_svg, failing_panels, reliability_panels
+from weatherglass.report.panels import Panels, calibration_of, curve_svg, failing_panels
 from weatherglass.report.parts import (
     MOST_CARDS,
     MOST_IN_LEAGUE,
@@ -101,6 +101,7 @@ _CONTENTS = (
 def _parts(content: Content) -> dict[str, Any]:
     detailed, drawn = content.detailed, content.detailed[:MOST_DRAWN]
     groups = [_group(group) for group in content.groups]
+    failing = failing_panels(drawn)
     curves = [
         (group, curves, views)
         for group in content.groups
@@ -121,7 +122,7 @@ def _parts(content: Content) -> dict[str, Any]:
         "curves": [(group, _Drawn(curves), views) for group, curves, views in curves],
         "condition_tables": [(g, condition_table(g, g.models[:MOST_DRAWN])) for g in content.groups],
         "worst": [(view, rows) for view in drawn for rows in [worst_rows(view)] if rows],
-        "failing": _drawn(failing_panels(drawn)),
+        "failing": _drawn(failing) if failing else None,
         "classes": [(v, rows) for v in drawn for rows in [class_rows(v)] if rows.shown and v.summary.corrupted],
         "gallery": _gallery(drawn),
         "calibration": _calibration(drawn, detailed),
@@ -198,15 +199,19 @@ def _notices(content: Content) -> list[str]:
     return notices
 
 
-def _drawn(panels: Panels | None) -> dict[str, Any] | None:
-    if panels is None:
-        return None
+def _drawn(panels: Panels) -> dict[str, Any]:
     return {"charts": [(p.view, p.svg, p.sentence) for p in panels.panels], "legend": panels.legend}
 
 
 def _calibration(drawn: Sequence[ModelView], detailed: Sequence[ModelView]) -> dict[str, Any] | None:
-    panels = _drawn(reliability_panels(drawn))
-    return None if panels is None else panels | {"views": detailed}
+    found = calibration_of(drawn)
+    if found is None:
+        return None
+    tables = {"levels": found.levels, "errors": found.errors, "confident": found.confident, "views": detailed}
+    return {
+        "charts": [(p.view, p.svg, p.sentence) for p in found.panels.panels],
+        "legend": found.panels.legend,
+    } | tables
 
 
 def _gallery(views: Sequence[ModelView]) -> list[tuple[ModelView, list[Flip]]]:

@@ -7,7 +7,13 @@ from weatherglass.report.charts import Spec, inline_svg
 from weatherglass.report.content import ModelView
 from weatherglass.report.curves import Curves, Facet
 from weatherglass.report.figures import Row, failing_severity, reliability, severity_curve
-from weatherglass.report.reliability import level_name, reliability_by_severity, reliability_rows
+from weatherglass.report.reliability import (
+    Confident,
+    confident_answers,
+    level_name,
+    reliability_by_severity,
+    reliability_rows,
+)
 from weatherglass.report.words import kind_in_words, percent
 
 MOST_KINDS = 24
@@ -34,6 +40,17 @@ class Panels:
 
     panels: tuple[Panel, ...]
     legend: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Reliability diagrams, and by severity what they amount to."""
+
+    panels: Panels
+    levels: tuple[str, ...]
+    errors: tuple[tuple[ModelView, tuple[float | None, ...]], ...]
+    """Calibration error by level, mean over the corruptions; None where a condition is missing."""
+    confident: tuple[tuple[ModelView, tuple[Confident | None, ...]], ...]
 
 
 def curve_svg(facet: Facet, curves: Curves) -> str:
@@ -92,28 +109,43 @@ def _failing_sentence(view: ModelView) -> str:
     )
 
 
-def reliability_panels(models: Sequence[ModelView]) -> Panels | None:
-    """Reliability by severity; None where nothing was measured on a grid or clean."""
-    panels, levels = [], []
-    for view in models:
-        conditions = [
-            (text, condition.severity or 0.0)
-            for text, condition in view.summary.conditions.items()
-            if text == "clean" or text in _grid_cells(view)
-        ]
-        bins = reliability_by_severity(view.run, conditions)
-        rows = reliability_rows(bins)
-        if rows:
-            names = [level_name(severity) for severity in bins]
-            levels = max(levels, names, key=len)
-            panels.append(Panel(view, reliability(rows, names), _reliability_sentence(view)))
+def calibration_of(models: Sequence[ModelView]) -> Calibration | None:
+    """Reliability by severity; None where nothing was measured clean or on a grid."""
+    measured = [(view, reliability_by_severity(view.run, _calibrated(view))) for view in models]
+    panels = [
+        Panel(view, reliability(rows, [level_name(severity) for severity in bins]), _reliability_sentence(view))
+        for view, bins in measured
+        for rows in [reliability_rows(bins)]
+        if rows
+    ]
     if not panels:
         return None
-    tones = [
-        f"s{0 if name == 'clean' else _place(i - ('clean' in levels), len(levels) - ('clean' in levels))}"
-        for i, name in enumerate(levels)
-    ]
-    return Panels(tuple(panels), tuple(zip(tones, levels, strict=True)))
+    severities = sorted({severity for _, bins in measured for severity in bins})
+    graded = [severity for severity in severities if severity]
+    tones = ["s0" if s == 0 else f"s{_place(graded.index(s), len(graded))}" for s in severities]
+    levels = [level_name(severity) for severity in severities]
+    errors, confident = [], []
+    for view, bins in measured:
+        sure = {answers.severity: answers for answers in confident_answers(bins)}
+        errors.append((view, tuple(_mean_error(view, severity) for severity in severities)))
+        confident.append((view, tuple(sure.get(severity) for severity in severities)))
+    legend = tuple(zip(tones, levels, strict=True))
+    return Calibration(Panels(tuple(panels), legend), tuple(levels), tuple(errors), tuple(confident))
+
+
+def _calibrated(view: ModelView) -> list[tuple[str, float]]:
+    """The clean condition and the cells of the grid, each with its severity (0 for clean)."""
+    cells = _grid_cells(view)
+    conditions = view.summary.conditions.items()
+    return [(text, condition.severity or 0.0) for text, condition in conditions if text == "clean" or text in cells]
+
+
+def _mean_error(view: ModelView, severity: float) -> float | None:
+    """Mean over the corruptions of the calibration errors at one severity."""
+    kinds = view.summary.grid.kinds
+    cells = ["clean"] if severity == 0 else [f"{kind}@{severity:g}" for kind in kinds]
+    found = [view.summary.conditions[cell].ece.value for cell in cells if cell in view.summary.conditions]
+    return sum(found) / len(found) if len(found) == len(cells) else None
 
 
 def _grid_cells(view: ModelView) -> set[str]:

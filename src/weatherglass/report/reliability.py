@@ -54,6 +54,27 @@ def reliability_rows(bins: dict[float, ReliabilityBins]) -> list[dict[str, objec
     return rows
 
 
+@dataclass(frozen=True)
+class Confident:
+    """What becomes of the answers that a model is very sure of, at one severity."""
+
+    severity: float
+    share: float
+    """Of all answers, those in the highest bin of confidence (over 90%)."""
+    wrong: float | None
+    """Of those, the wrong ones; None where there are too few."""
+
+
+def confident_answers(bins: dict[float, ReliabilityBins]) -> list[Confident]:
+    """The highest bin of confidence at every severity: a wrong answer in it is one that no threshold will catch."""
+    answers = []
+    for severity, sums in bins.items():
+        sure = sums.predictions[-1]
+        wrong = 1 - sums.right[-1] / sure if sure >= SMALLEST_BIN else None
+        answers.append(Confident(severity, float(sure / sums.predictions.sum()), wrong))
+    return answers
+
+
 def level_name(severity: float) -> str:
     """'clean' or 'severity 3'."""
     return "clean" if severity == 0 else f"severity {severity:g}"
