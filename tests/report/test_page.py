@@ -13,9 +13,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from synthetic_store import Recipe, make_store
 
 import weatherglass
+from weatherglass.cli.report import command
 from weatherglass.errors import UserError
 from weatherglass.evaluation.record import FailedCell
 from weatherglass.evaluation.runs import runs_of
@@ -252,6 +254,41 @@ def test_a_large_store_stays_bounded(tmp_path: Path) -> None:
     assert "and 488 more" in page.words
     assert "and 988 more" in page.words
     assert page.tags["img"] <= 60
+
+
+def test_figures_and_tables_as_files(full: tuple[Report, Outline], tmp_path: Path) -> None:
+    made, _ = full
+    written = {path.name for path in made.save_figures(tmp_path / "figures")}
+    assert written == {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {
+        "severity-curves.svg",
+        "severity-curves.png",
+        "severity-curves.vl.json",
+        "tables.md",
+        "tables.tex",
+    } <= written
+    for path in (tmp_path / "figures").glob("*.png"):
+        assert path.read_bytes().startswith(b"\x89PNG")
+    assert "small_fan" in (tmp_path / "figures" / "tables.md").read_text().replace("\\_", "_")
+
+
+def test_the_verb_writes_the_page(tmp_path: Path) -> None:
+    make_store(tmp_path / "store", Recipe(models=("vit",), kinds=("fog",), samples=60))
+    page, figures = tmp_path / "page.html", tmp_path / "figures"
+    arguments = [str(tmp_path / "store"), "--output", str(page), "--figures", str(figures)]
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0, result.output
+    assert f"Wrote {page}" in result.output
+    assert (figures / "heat-map-01-vit.svg").is_file()
+    refused = CliRunner().invoke(command, [str(tmp_path / "absent"), "-o", str(page)])
+    assert isinstance(refused.exception, UserError)
+
+
+def test_a_reference_run_gives_mce(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", Recipe(models=("vit", "cnn"), samples=60))
+    page = Outline(report(store, reference=f"{store.path}::cnn").html)
+    assert "reference: cnn; less is better" in page.words
+    assert "CE(c) =" in page.words
 
 
 def test_a_full_page_is_quick(full: tuple[Report, Outline]) -> None:
