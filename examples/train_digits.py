@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from weatherglass.data.load import load_data
-from weatherglass.models.digits import BUILDERS, build_digits_model
+from weatherglass.models.digits import DIGITS_MODELS, build_digits_model
 
-EPOCHS = {"digits_cnn": 15, "digits_vit": 150, "digits_fan": 60}
+EPOCHS = {"digits_cnn": 15, "digits_vit": 150, "digits_fan": 100}
 """About as many as each needs; a transformer needs more on so few images."""
 BATCH = 100
 PEAK_RATE = 2e-3
@@ -54,7 +54,7 @@ def train(model: nn.Module, images: Tensor, labels: Tensor, *, epochs: int, seed
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("models", nargs="*", default=list(BUILDERS), metavar="MODEL", help=" ".join(BUILDERS))
+    parser.add_argument("models", nargs="*", default=list(DIGITS_MODELS), metavar="MODEL", help=" ".join(DIGITS_MODELS))
     parser.add_argument("--output", type=Path, default=Path("weights"))
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)

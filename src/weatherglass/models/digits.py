@@ -1,30 +1,44 @@
 """Three small classifiers of the embedded digits, with weights that ship: for the demo, for tests, for first steps.
 
-Each takes 32x32 images and has about the same number of parameters; `examples/train_digits.py` made the weights
-and makes them again.
+Each takes 32x32 images and has about 0.2 million parameters; `make models` made the weights and makes them again.
+Torch is imported when a model is built, so that listing the names costs nothing.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
 
-from torch import nn
-
+from weatherglass.catalog import Catalog
 from weatherglass.errors import UserError
-from weatherglass.types import Preprocessing
 
-PREPROCESSING = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), source="weatherglass")
+if TYPE_CHECKING:
+    from torch import nn
+
 CLASSES = tuple("0123456789")
 
 
-def build_digits_model(name: str, *, trained: bool = True) -> nn.Module:
-    """'digits_cnn', 'digits_vit' or 'digits_fan'; with `trained=False` with fresh weights."""
-    module = BUILDERS[name]()
+@dataclass(frozen=True)
+class DigitsModel:
+    """One row of the table."""
+
+    summary: str
+    """One line for people."""
+    build: "Callable[[], nn.Module]"
+    """With fresh weights."""
+
+
+def build_digits_model(name: str, *, trained: bool = True) -> "nn.Module":
+    """The network of that name; with `trained=False` with fresh weights. It wants pixels scaled to [-1, 1]."""
+    module = DIGITS_MODELS[name].build()
     if trained:
         _load_shipped_weights(module, name)
     return module
 
 
-def _cnn() -> nn.Module:
-    """Six convolutions with batch normalisation, at three resolutions."""
+def _cnn() -> "nn.Module":
+    from torch import nn
+
     steps = ((3, 24, 1), (24, 24, 1), (24, 48, 2), (48, 48, 1), (48, 96, 2), (96, 96, 1))
     layers: list[nn.Module] = []
     for inputs, outputs, stride in steps:
@@ -33,26 +47,31 @@ def _cnn() -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(96, 10))
 
 
-def _vit() -> nn.Module:
-    """A plain vision transformer: 16 patches of 8x8 pixels."""
+def _vit() -> "nn.Module":
     from timm.models.vision_transformer import VisionTransformer
 
     return VisionTransformer(img_size=32, patch_size=8, embed_dim=64, depth=4, num_heads=4, num_classes=10)
 
 
-def _fan() -> nn.Module:
-    """A fully attentional network: as many blocks, as wide, 64 tokens."""
+def _fan() -> "nn.Module":
     from weatherglass.models.configuration import ConvolutionStem, FanConfig
     from weatherglass.models.fan import Fan
 
-    config = FanConfig(depth=4, width=64, heads=4, stem=ConvolutionStem(stride=4), class_depth=1, mlp_ratio=3.0)
+    config = FanConfig(depth=4, width=64, heads=4, stem=ConvolutionStem(stride=8), class_depth=1, mlp_ratio=2.0)
     return Fan(config, num_classes=10, img_size=32)
 
 
-BUILDERS = {"digits_cnn": _cnn, "digits_vit": _vit, "digits_fan": _fan}
+DIGITS_MODELS: Catalog[DigitsModel] = Catalog(
+    "digits model",
+    {
+        "digits_cnn": DigitsModel("Six convolutions with batch normalisation; trained on the embedded digits", _cnn),
+        "digits_vit": DigitsModel("A plain vision transformer, 4 blocks, 16 patches; likewise", _vit),
+        "digits_fan": DigitsModel("A fully attentional network of equal depth and width; likewise", _fan),
+    },
+)
 
 
-def _load_shipped_weights(module: nn.Module, name: str) -> None:
+def _load_shipped_weights(module: "nn.Module", name: str) -> None:
     from safetensors.torch import load_file
 
     resource = files("weatherglass.models") / "weights" / f"{name}.safetensors"

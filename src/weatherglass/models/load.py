@@ -11,12 +11,12 @@ from torch import nn
 
 from weatherglass.errors import UserError
 from weatherglass.models.names import ALIASES, MODELS, model_name
+from weatherglass.models.digits import DIGITS_MODELS
 from weatherglass.models.predictor import TorchPredictor
 from weatherglass.models.preprocessing import PreprocessingOverride, from_timm_config
 from weatherglass.types import Predictor, Preprocessing
 from weatherglass.user_code import call_user_factory, names_user_code
 
-DIGITS_MODELS = ("digits_cnn", "digits_vit", "digits_fan")
 FORMS = (
     "timm/NAME, torchvision/NAME, fan_*, digits_vit, path/to/file.py:factory, package.module:factory, "
     "or a file that ends in .onnx, .pt2 or .torchscript"
@@ -101,9 +101,10 @@ def _build(spec: str, *, pretrained: bool | None, from_checkpoint: bool, classes
 
 
 def _from_digits(name: str, *, trained: bool) -> _Network:
-    from weatherglass.models.digits import CLASSES, PREPROCESSING, build_digits_model
+    from weatherglass.models.digits import CLASSES, build_digits_model
 
-    return _Network(build_digits_model(name, trained=trained), PREPROCESSING, CLASSES)
+    scaled = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), source="weatherglass")
+    return _Network(build_digits_model(name, trained=trained), scaled, CLASSES)
 
 
 def _from_ours(name: str, published: bool, classes: int | None) -> _Network:
