@@ -15,6 +15,8 @@ _PUBLIC: dict[str, str] = {
     "load_data": "weatherglass.data.load",
     "load_predictor": "weatherglass.models.load",
     "corrupt": "weatherglass.corruptions.engine",
+    "evaluate": "weatherglass.evaluation.evaluate",
+    "EvaluationSettings": "weatherglass.evaluation.evaluate",
     "summarise": "weatherglass.evaluation.summary",
     "compare": "weatherglass.evaluation.comparison",
     "explain_diff": "weatherglass.evaluation.explain",

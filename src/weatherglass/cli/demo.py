@@ -1,7 +1,6 @@
 """`weatherglass demo`: the whole path on embedded data: measure, compare, report; offline."""
 
 import time
-from pathlib import Path
 
 import click
 
@@ -18,20 +17,18 @@ def command(store: str, output: str, quick: bool) -> None:
 
     Everything it needs ships with the package. Run it again and it finds everything measured.
     """
-    from weatherglass.cli.evaluate import Options, run
-    from weatherglass.cli.progress import print_comparison
-    from weatherglass.report import report
+    from weatherglass.cli.evaluate import Options, measure
+    from weatherglass.cli.progress import print_comparison, print_summaries
+    from weatherglass.report.document import report
 
     started = time.perf_counter()
     limit = QUICK_IMAGES if quick else None
-    evaluation = run(Options(models=MODELS, data="digits:test", store=store, suite="imagenet-c", limit=limit))
+    evaluation = measure(Options(models=MODELS, data="digits:test", store=store, suite="imagenet-c", limit=limit))
     assert evaluation is not None
     first, *others = evaluation.runs
+    print_summaries(evaluation.runs, reference=first)
     for other in others:
         print_comparison(first, other)
-    report(evaluation.store).save(output)
-    page = Path(output).resolve()
-    click.echo(f"\nDone in {time.perf_counter() - started:.0f} s. The results: {store}  The page: {page}")
-    click.echo(
-        f"Next, your own model: weatherglass evaluate my_model.py:build --data imagefolder:photos --store {store}-2"
-    )
+    page = report(evaluation.store, reference=first).save(output).resolve()
+    click.echo(f"\nDone in {time.perf_counter() - started:.0f} s. Results: {store}. The page: {page}")
+    click.echo("Next, your own model: weatherglass evaluate my_model.py:build --data imagefolder:photos")

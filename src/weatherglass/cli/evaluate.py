@@ -80,18 +80,25 @@ def command(**options: Any) -> None:
     weatherglass evaluate timm/resnet50.a1_in1k --data imagefolder:photos/val --store runs/first
     weatherglass evaluate my_model.py:build --data cifar10:data --suite imagenet-c --limit 2000
     """
-    evaluation = run(Options(**options))
-    sys.exit(2 if evaluation is not None and evaluation.failed else 0)
-
-
-def run(options: Options) -> "Evaluation | None":
-    """Plan, measure, print; None when only the plan was asked for."""
-    from weatherglass.cli.progress import Terminal, print_failures, print_summaries
-    from weatherglass.data.load import load_data
-    from weatherglass.evaluation.evaluate import plan_evaluation, run_plans
+    from weatherglass.cli.progress import print_failures, print_summaries
     from weatherglass.evaluation.runs import find_run
 
-    reference = find_run(options.reference) if options.reference else None
+    given = Options(**options)
+    reference = find_run(given.reference) if given.reference else None
+    evaluation = measure(given)
+    if evaluation is None:
+        return
+    print_summaries(evaluation.runs, reference=reference)
+    print_failures(evaluation)
+    sys.exit(2 if evaluation.failed else 0)
+
+
+def measure(options: Options) -> "Evaluation | None":
+    """Plan and measure, with a plan and progress on the terminal; None when only the plan was asked for."""
+    from weatherglass.cli.progress import Terminal
+    from weatherglass.data.load import load_data
+    from weatherglass.evaluation.evaluate import plan_evaluation, run_plans
+
     settings = _settings(options)
     data = load_data(options.data, limit=options.limit, fraction=options.fraction, seed=options.seed)
     predictors = _predictors(options)
@@ -108,10 +115,7 @@ def run(options: Options) -> "Evaluation | None":
         terminal.planned(plans)
         if options.only_plan:
             return None
-        evaluation = run_plans(plans, store, settings=settings, listener=terminal)
-    print_summaries(evaluation.runs, reference=reference)
-    print_failures(evaluation)
-    return evaluation
+        return run_plans(plans, store, settings=settings, listener=terminal)
 
 
 def _settings(options: Options) -> "EvaluationSettings":

@@ -112,7 +112,7 @@ def print_summaries(runs: Sequence[Run], *, reference: Run | None = None) -> Non
     summaries = [summarise(run, reference=reference or "auto") for run in runs]
     if not summaries:
         return
-    console = Console(highlight=False, markup=False)
+    console = output_console()
     table = Table(box=None, pad_edge=False, title_justify="left")
     table.add_column("model", overflow="fold")
     for heading in ("clean %", "corrupted %", "retention %", "mCE"):
@@ -128,6 +128,12 @@ def print_summaries(runs: Sequence[Run], *, reference: Run | None = None) -> Non
         console.print(note, soft_wrap=True)
 
 
+def output_console() -> Console:
+    """Plain text on standard output; a pipe or a log has no width, so lines may be 120 wide there."""
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=120)
+
+
 def percent(estimate: "Estimate | None") -> str:
     """'91.7 [91.1, 92.3]', or a dash where there is no number."""
     if estimate is None:
@@ -139,7 +145,7 @@ def print_comparison(a: Run, b: Run) -> None:
     """One sentence: is b better than a under corruption?"""
     from weatherglass.evaluation.comparison import compare
 
-    click.echo(f"{b.model} against {a.model}: {compare(a, b).verdict}")
+    click.echo(compare(a, b).sentences[0])
 
 
 def print_failures(evaluation: Evaluation) -> None:

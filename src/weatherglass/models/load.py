@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from weatherglass.errors import UserError
-from weatherglass.models.names import ALIASES, MODELS, model_name
 from weatherglass.models.digits import DIGITS_MODELS
+from weatherglass.models.names import ALIASES, MODELS, model_name
 from weatherglass.models.predictor import TorchPredictor
 from weatherglass.models.preprocessing import PreprocessingOverride, from_timm_config
 from weatherglass.types import Predictor, Preprocessing
