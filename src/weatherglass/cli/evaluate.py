@@ -59,7 +59,7 @@ class Options:
 @click.option("--classes", type=click.IntRange(2), help="Number of classes, where the model must be told.")
 @click.option("--preprocessing", help="Overrides the model's own: 'resize 256 bicubic, crop 224, mean .., std ..'.")
 @click.option("--definition", default="imagecorruptions", show_default=True, help="Or: imagenet-c (Hendrycks, 224 px).")
-@click.option("--calibration", default="auto", show_default=True, help="Constants for 224, 64 or 32 pixels.")
+@click.option("--calibration", type=click.Choice(["auto", "224", "64", "32"]), default="auto", show_default=True)
 @click.option("--frost", default="auto", show_default=True, help="procedural, reference, or a folder of textures.")
 @click.option("--backend", default="auto", show_default=True, help="Of the corruptions: torch or numba.")
 @click.option("--reencode", type=click.Choice(["jpeg85"]), help="Re-encode corrupted images like the published files.")
@@ -130,7 +130,7 @@ def _settings(options: Options) -> "EvaluationSettings":
         skip_unreadable=options.skip_unreadable,
         choices=CorruptionChoices(
             definition=options.definition,
-            calibration=options.calibration,
+            calibration="auto" if options.calibration == "auto" else int(options.calibration),
             frost=options.frost,
             backend=options.backend,
             reencode=options.reencode,

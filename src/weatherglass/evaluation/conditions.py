@@ -19,8 +19,8 @@ class CorruptionChoices:
 
     definition: str = "imagecorruptions"
     """'imagecorruptions' (any size) or 'imagenet-c' (Hendrycks, 224 px)."""
-    calibration: str = "auto"
-    """Which table of constants: '224', '64', '32', or 'auto' by the shorter side."""
+    calibration: int | str = "auto"
+    """Which table of constants: 224, 64 or 32, or 'auto' by the shorter side."""
     frost: str = "auto"
     """'procedural', 'reference', a folder of textures, or 'auto'."""
     backend: str = "auto"
