@@ -12,8 +12,13 @@ _PLACES = {
     "Ascent": "gradient",
     "Objective": "objective",
     "Threat": "norms",
+    "Moved": "spatial",
+    "SPATIAL": "names",
+    "Spatial": "spatial",
     "ascend": "gradient",
     "parse_attack": "parse",
+    "parse_spatial": "parse",
+    "rotate_and_shift": "warp",
 }
 
 __all__ = list(_PLACES)

@@ -44,3 +44,23 @@ ATTACKS: Catalog[Attack] = Catalog(
         "random_sign": Attack("linf", "Random signs of the same radius: the control of every attack", gradient=False),
     },
 )
+
+
+@dataclass(frozen=True)
+class SpatialSearch:
+    """One family of rotations and shifts."""
+
+    description: str
+
+
+SPATIAL: Catalog[SpatialSearch] = Catalog(
+    "spatial attack",
+    {
+        "rotation_translation": SpatialSearch("The worst of 31 rotations x 25 shifts (Engstrom et al. 2019)"),
+        "rotation": SpatialSearch("The worst of 31 rotations up to 30 degrees"),
+        "translation": SpatialSearch("The worst of 25 shifts up to 3/28 of the side"),
+    },
+)
+"""Their options: angle (degrees), angles, shift (share of the side), shifts, draws (random ones, not the grid)."""
+
+SPATIAL_OPTIONS = ("angle", "angles", "shift", "shifts", "draws")

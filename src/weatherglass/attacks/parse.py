@@ -6,7 +6,8 @@ from dataclasses import replace
 from fractions import Fraction
 
 from weatherglass.attacks.disturbance import Attacked, default_ascent, with_steps
-from weatherglass.attacks.names import ATTACKS
+from weatherglass.attacks.names import ATTACKS, SPATIAL_OPTIONS
+from weatherglass.attacks.spatial import Moved, Spatial
 from weatherglass.errors import UserError
 
 
@@ -52,6 +53,31 @@ def parse_attack(text: str) -> Attacked:
     if options.get("exit", "early") not in ("early", "never"):
         raise UserError(f"'{text}': exit is early or never, got '{options['exit']}'.")
     return Attacked(name, radius, replace(ascent, early_exit=ascent.early_exit and options.get("exit") != "never"))
+
+
+def parse_spatial(text: str) -> Spatial:
+    """The spatial attack that `text` names: 'rotation_translation', 'rotation:angle=15,angles=7', '...:draws=10'."""
+    name, options, after = split_text(text)
+    if after:
+        raise UserError(f"'{text}': {name} has no radius; its reach is given as {name}:angle=30,shift=3/28.")
+    accept_options(text, name, options, SPATIAL_OPTIONS)
+    spatial = Spatial(name)
+    for option in ("angle", "shift"):
+        if option in options:
+            spatial = replace(spatial, **{option: parse_number(options[option], f"the {option} of '{text}'")})
+    for option in ("angles", "shifts", "draws"):
+        if option in options:
+            spatial = replace(spatial, **{option: _whole(options[option], option, text)})
+    return spatial
+
+
+def parse_moved(text: str) -> Moved:
+    """One rotation and shift: 'moved:angle=10,down=2,right=-1', in degrees and pixels."""
+    name, options, after = split_text(text)
+    if after or not options:
+        raise UserError(f"'{text}': a move is written moved:angle=10,down=2,right=-1, in degrees and pixels.")
+    accept_options(text, name, options, ("angle", "down", "right"))
+    return Moved(**{option: parse_number(value, f"the {option} of '{text}'") for option, value in options.items()})
 
 
 def accept_options(text: str, name: str, given: Mapping[str, str], known: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from weatherglass.attacks.names import ATTACKS
+from weatherglass.attacks.names import ATTACKS, SPATIAL
 from weatherglass.corruptions.disturbance import parse_corruption
 from weatherglass.corruptions.severity import CORRUPTIONS
 from weatherglass.corruptions.suites import SUITES
@@ -83,8 +83,16 @@ def parse_disturbance(text: str, choices: CorruptionChoices = CorruptionChoices(
         from weatherglass.attacks.parse import parse_attack
 
         return parse_attack(text)
+    if name in SPATIAL:
+        from weatherglass.attacks.parse import parse_spatial
+
+        return parse_spatial(text)
+    if name == "moved":
+        from weatherglass.attacks.parse import parse_moved
+
+        return parse_moved(text)
     if name not in CORRUPTIONS and "+" not in text:
-        raise UnknownName("disturbance", name, [*CORRUPTIONS, *ATTACKS])
+        raise UnknownName("disturbance", name, [*CORRUPTIONS, *ATTACKS, *SPATIAL])
     return parse_corruption(
         text,
         definition=choices.definition,
@@ -116,10 +124,12 @@ def _expand(suite: str | None, disturbances: Iterable[str]) -> list[str]:
 
 
 def _every_severity(text: str) -> list[str]:
-    """What a bare name means: the radii of an attack, the five severities of a corruption."""
+    """What a name without @ means: the radii of an attack, the spatial attack itself, five severities of the rest."""
     name = _name_of(text)
     if name in ATTACKS:
         return [f"{text}@{radius}" for radius in ATTACKS[name].sweep]
+    if name in SPATIAL or name == "moved":
+        return [text]
     return [f"{text}@{severity}" for severity in range(1, 6)]
 
 
