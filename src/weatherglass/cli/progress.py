@@ -126,6 +126,28 @@ def print_summaries(runs: Sequence[Run], *, reference: Run | None = None) -> Non
     console.print(f"95 % intervals over {first.samples:,} images; the protocol of every number is in the store.")
     for note in dict.fromkeys(note for summary in summaries for note in summary.notes):
         console.print(note, soft_wrap=True)
+    print_attacks(runs, console)
+
+
+def print_attacks(runs: Sequence[Run], console: Console) -> None:
+    """Accuracy under each attack and its success on images that were right, and reasons to doubt them."""
+    from weatherglass.evaluation.adversarial import attack_results, attack_warnings
+
+    rows = [(run, result) for run in runs for result in attack_results(run)]
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "attack"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("accuracy %", "success %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for run, result in rows:
+        table.add_row(run.model, result.disturbance, percent(result.accuracy), percent(result.success))
+    console.print()
+    console.print(table)
+    console.print("Success: of the images that were right when clean.")
+    for warning in dict.fromkeys(warning for run in runs for warning in attack_warnings(run)):
+        console.print(f"warning: {warning}", soft_wrap=True)
 
 
 def output_console() -> Console:
