@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from weatherglass.analysis.names import MODEL_DISTURBANCES
 from weatherglass.attacks.names import ATTACKS, SPATIAL
 from weatherglass.corruptions.disturbance import parse_corruption
 from weatherglass.corruptions.severity import CORRUPTIONS
@@ -74,11 +75,18 @@ def conditions_of(
 
 
 def parse_disturbance(text: str, choices: CorruptionChoices = CorruptionChoices()) -> Disturbance:
-    """The one condition that a text names: 'fog@3', 'pgd@8/255', 'rotation_translation'.
+    """The one condition that a text names: 'fog@3', 'pgd@8/255', 'lesion:blocks.3.mlp', 'lesion:blocks.3+fog@3'.
 
     Raises `UnknownName` where no kind of disturbance has this name, and `UserError` for what does not fit it.
     """
     name = _name_of(text)
+    if name in MODEL_DISTURBANCES:
+        from weatherglass.analysis.parse import parse_model_disturbance
+        from weatherglass.evaluation.composition import OfBoth
+
+        of_model, _, of_input = text.partition("+")
+        disturbed = parse_model_disturbance(name, of_model)
+        return OfBoth(disturbed, parse_disturbance(of_input, choices)) if of_input else disturbed
     if name in ATTACKS:
         from weatherglass.attacks.parse import parse_attack
 
@@ -92,7 +100,7 @@ def parse_disturbance(text: str, choices: CorruptionChoices = CorruptionChoices(
 
         return parse_moved(text)
     if name not in CORRUPTIONS and "+" not in text:
-        raise UnknownName("disturbance", name, [*CORRUPTIONS, *ATTACKS, *SPATIAL])
+        raise UnknownName("disturbance", name, [*CORRUPTIONS, *ATTACKS, *SPATIAL, *MODEL_DISTURBANCES])
     return parse_corruption(
         text,
         definition=choices.definition,
@@ -128,7 +136,7 @@ def _every_severity(text: str) -> list[str]:
     name = _name_of(text)
     if name in ATTACKS:
         return [f"{text}@{radius}" for radius in ATTACKS[name].sweep]
-    if name in SPATIAL or name == "moved":
+    if name in SPATIAL or name in MODEL_DISTURBANCES or name == "moved":
         return [text]
     return [f"{text}@{severity}" for severity in range(1, 6)]
 

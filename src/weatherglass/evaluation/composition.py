@@ -1,0 +1,41 @@
+"""A disturbance of the model and one of the input, at once: a lesioned model in fog."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from weatherglass.types import Batch, Disturbance, Images, Pixels, Predictor
+
+
+@dataclass(frozen=True)
+class OfBoth(Disturbance):
+    """The disturbed model sees the disturbed input."""
+
+    model: Disturbance
+    input: Disturbance
+
+    def __str__(self) -> str:
+        return f"{self.model}+{self.input}"
+
+    @property
+    def family(self) -> str:
+        return self.model.family
+
+    @property
+    def severity(self) -> float | None:
+        return self.input.severity
+
+    @property
+    def kind(self) -> str:
+        return f"{self.model}+{self.input.kind}"
+
+    def protocol(self, height: int, width: int) -> dict[str, str]:
+        return self.model.protocol(height, width) | self.input.protocol(height, width)
+
+    def of_input(self, batch: Batch, predictor: Predictor, *, seed: int) -> Pixels | Images:
+        return self.input.of_input(batch, predictor, seed=seed)
+
+    @contextmanager
+    def of_model(self, predictor: Predictor) -> Iterator[Predictor]:
+        with self.model.of_model(predictor) as disturbed:
+            yield disturbed
