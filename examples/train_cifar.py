@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from shared_sheets import cifar10_test, cifar10_train
 from torch import Tensor, nn
+
 from weatherglass.models.create import create_model
 
-EPOCHS = {"resnet_micro_32": 12, "vit_micro_32": 8, "fan_vit_micro_32": 8}
+EPOCHS = {"resnet_micro_32": 12, "vit_micro_32": 3, "fan_vit_micro_32": 3}
 BATCH = 128
 PEAK_RATE = 2e-3
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
