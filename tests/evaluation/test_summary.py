@@ -69,6 +69,15 @@ def test_mce_against_a_reference_run(store) -> None:
     assert summary.reference == "cnn"
 
 
+def test_a_reference_without_errors_cannot_divide(store) -> None:
+    grid = full_grid(60, 0.9, 0.6)
+    perfect = grid | {f"fog@{severity}": np.ones(60, bool) for severity in range(1, 6)}
+    summary = summarise(put_run(store, "vit", grid), reference=put_run(store, "cnn", perfect), resamples=50)
+    assert summary.mce is None and "no errors under fog" in summary.absent["mce"]
+    assert summary.kinds["fog"].corruption_error is None
+    assert summary.kinds["snow"].corruption_error is not None
+
+
 def test_alexnet_divides_on_imagenet_at_224_only(store) -> None:
     names = ["n01440764", *(f"n{i:08d}" for i in range(1, 1000))]
     crop = "resize 256 bicubic, crop 224x224"

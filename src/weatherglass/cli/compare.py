@@ -93,11 +93,17 @@ def _print(out: "Console", found: "Comparison", every: bool) -> None:
     if len(shown) < len(conditions):
         print_lines(out, [f"{len(conditions) - len(shown)} more conditions: add --all."])
     print_lines(out, found.sentences)
-    if found.reference:
+    if "mce" in found.aggregates:
         print_lines(out, [f"mCE is relative to {found.reference}."])
-    elif reason := found.absent.get("mce"):
-        print_lines(out, [f"No mCE: {reason}"])
+    print_lines(out, [f"No {HEADLINE[name]}: {reason.removesuffix('.')}." for name, reason in _reasons(found).items()])
     print_lines(out, found.warnings, mark="Note: ")
+
+
+def _reasons(found: "Comparison") -> dict[str, str]:
+    """Why aggregates are absent; relative mCE is told only where mCE itself is there."""
+    return {
+        name: reason for name, reason in found.absent.items() if name != "relative_mce" or "mce" in found.aggregates
+    }
 
 
 def _signed(value: float, low: float, high: float) -> str:

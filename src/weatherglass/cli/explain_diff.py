@@ -59,11 +59,11 @@ def _print(out: "Console", found: "Explanation") -> None:
                 f"{100 * c.second:.2f}",
                 f"{100 * (c.second - c.first):+.2f}",
                 "other images" if c.changed is None else str(c.changed),
-                ", ".join(f.field.partition(".")[2] for f in c.fields),
+                ", ".join(f.field.partition(".")[2] for f in c.fields) or "-",
             ]
             for c in moved[:15]
         ]
-        columns = ["condition", "A %", "B %", "B - A", "predictions changed", "differs in"]
+        columns = ["condition", "A %", "B %", "B - A", "predictions changed", "applied otherwise"]
         print_table(out, columns, rows)
         if len(moved) > 15:
             print_lines(out, [f"{len(moved) - 15} more conditions differ: see --json."])
@@ -73,4 +73,4 @@ def _print(out: "Console", found: "Explanation") -> None:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return text if len(text) <= 24 else f"{text[:21]}..."

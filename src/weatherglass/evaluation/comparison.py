@@ -12,8 +12,7 @@ from weatherglass.evaluation.outcomes import Outcomes, align, outcomes_of
 from weatherglass.evaluation.protocol_words import explained_differences
 from weatherglass.evaluation.reference import ReferenceChoice, choose_reference
 from weatherglass.evaluation.runs import Run
-from weatherglass.evaluation.summary import listing
-from weatherglass.evaluation.tables import Rows, Tables, tables_of
+from weatherglass.evaluation.tables import Rows, Tables, listing, missing_for_mce, tables_of
 from weatherglass.metrics.comparison import benjamini_hochberg, holm, mcnemar, unadjusted
 from weatherglass.metrics.intervals import Estimate
 
@@ -155,12 +154,12 @@ def _aggregates(
         "retention": (first.retention(), second.retention()),
     }
     absent: dict[str, str] = {}
-    if divisor.name is not None:
-        for name, relative in (("mce", False), ("relative_mce", True)):
+    for name, relative in (("mce", False), ("relative_mce", True)):
+        if reason := missing_for_mce(first, divisor, relative=relative):
+            absent[name] = reason
+        else:
             rows = [tables.mean_corruption_error(divisor, relative=relative) for tables in (first, second)]
             pairs[name] = (rows[0], rows[1])
-    else:
-        absent = dict.fromkeys(("mce", "relative_mce"), divisor.reason)
     found = {}
     for name, (a, b) in pairs.items():
         compared = None if a is None or b is None else _aggregate(name, first, a, b)
@@ -243,8 +242,9 @@ def _aggregate_sentence(compared: AggregateComparison, level: float) -> str:
     verdict = (
         "B and A cannot be told apart" if compared.verdict == "cannot be told apart" else f"B is {compared.verdict}"
     )
+    title = name if name == "mCE" else name[0].upper() + name[1:]
     return (
-        f"{name[0].upper() + name[1:]}: A {100 * compared.first:.1f} %, B {100 * compared.second:.1f} %, difference "
+        f"{title}: A {100 * compared.first:.1f} %, B {100 * compared.second:.1f} %, difference "
         f"{100 * difference.value:+.1f} points [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}] "
         f"({100 * level:g} % interval): {verdict}."
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from weatherglass.evaluation.protocol_words import FieldDifference, explained_differences
 from weatherglass.evaluation.runs import Run
-from weatherglass.evaluation.summary import listing
+from weatherglass.evaluation.tables import listing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from weatherglass.evaluation.outcomes import align, outcomes_of
 from weatherglass.evaluation.reference import Reference, ReferenceChoice, choose_reference, reference_named
 from weatherglass.evaluation.rules import Rule, Rules, read_rules
 from weatherglass.evaluation.runs import Run, find_run
-from weatherglass.evaluation.summary import listing, summary_of
-from weatherglass.evaluation.tables import Rows, Tables, stacked, tables_of
+from weatherglass.evaluation.summary import summary_of
+from weatherglass.evaluation.tables import Rows, Tables, listing, stacked, tables_of
 from weatherglass.metrics.alexnet import ERROR
 from weatherglass.metrics.intervals import Estimate
 
@@ -194,7 +194,9 @@ def _members(metric: str, summary: Summary) -> tuple[dict[str, Estimate], tuple[
             missing = (*missing, summary.absent.get("corrupted") or summary.absent.get("top1") or "some classes")
     if member and member not in found:
         raise UnknownName(f"member of '{group}'", member, found)
-    return ({member: found[member]} if member else found), missing
+    chosen = {member: found[member]} if member else found
+    # A class is often called '5' or 'cat'; beside a number that needs the word.
+    return ({f"class {n}": e for n, e in chosen.items()} if group.startswith("classes") else chosen), missing
 
 
 def _class_estimate(group: str, damage: ClassDamage) -> Estimate | None:

@@ -10,9 +10,9 @@ from weatherglass.evaluation.damage import class_damage
 from weatherglass.evaluation.estimates import ConditionSummary, KindSummary, SuiteSummary, Summary
 from weatherglass.evaluation.reference import Reference, ReferenceChoice, choose_reference
 from weatherglass.evaluation.runs import Run
-from weatherglass.evaluation.tables import SPANS, Tables, ratio_estimate, stacked, tables_of
+from weatherglass.evaluation.tables import SPANS, Tables, listing, missing_for_mce, ratio_estimate, stacked, tables_of
 from weatherglass.metrics import robustness
-from weatherglass.metrics.alexnet import MAIN_CORRUPTIONS, SEVERITIES
+from weatherglass.metrics.alexnet import MAIN_CORRUPTIONS
 from weatherglass.metrics.intervals import Estimate
 
 _SCORES = ("top1", "top5", "ece", "nll", "brier")
@@ -162,24 +162,12 @@ def _retention(tables: Tables, kinds: Sequence[str] | None = None) -> Estimate |
 
 def _mce(tables: Tables, divisor: Reference, absent: dict[str, str], *, relative: bool) -> Estimate | None:
     """(Relative) mCE, or None and the reason noted in `absent`."""
-    name = "relative_mce" if relative else "mce"
-    needed = [f"{kind}@{severity:g}" for kind in MAIN_CORRUPTIONS for severity in SEVERITIES]
-    missing = [cell for cell in (*needed, "clean")[: None if relative else -1] if cell not in tables.top1]
-    if divisor.name is None:
-        absent[name] = divisor.reason
-    elif missing:
-        absent[name] = f"it needs the 15 main corruptions at 5 severities; not measured: {listing(missing)}"
-    elif lacking := [cell for cell in needed if cell not in divisor.errors]:
-        absent[name] = f"the reference {divisor.name} lacks {listing(lacking)}"
-    elif relative and divisor.clean_error is None:
-        absent[name] = f"the reference {divisor.name} has no clean cell"
-    else:
-        rows = tables.mean_corruption_error(divisor, relative=relative)
-        found = ratio_estimate(tables, rows, divisor, MAIN_CORRUPTIONS, relative=relative)
-        if found is None:
-            absent[name] = f"the reference {divisor.name} makes no errors under some corruption"
-        return found
-    return None
+    reason = missing_for_mce(tables, divisor, relative=relative)
+    if reason is not None:
+        absent["relative_mce" if relative else "mce"] = reason
+        return None
+    rows = tables.mean_corruption_error(divisor, relative=relative)
+    return ratio_estimate(tables, rows, divisor, MAIN_CORRUPTIONS, relative=relative)
 
 
 # ------------------------------------------------------------------ sets of runs
@@ -232,12 +220,6 @@ def _notes(tables: Tables, divisor: Reference | None) -> tuple[str, ...]:
     if divisor is not None and divisor.note:
         notes.append(divisor.note)
     return tuple(notes)
-
-
-def listing(items: Sequence[str], most: int = 6) -> str:
-    """The first few of many names, e.g. 'fog@1, fog@2 ... (12 in all)'."""
-    rest = f" ... ({len(items)} in all)" if len(items) > most else ""
-    return ", ".join(items[:most]) + rest
 
 
 def _class_names(run: Run) -> tuple[str, ...] | None:

@@ -153,6 +153,37 @@ def ratio_estimate(
     return tables.estimate(rows, span, _scale(divisor, kinds, relative))
 
 
+def without_errors(divisor: Reference, kinds: Sequence[str], *, relative: bool = False) -> list[str]:
+    """The corruptions under which the reference makes no (excess) errors, so that no CE can be divided by them."""
+    shift = float(divisor.clean_error[0]) if relative and divisor.clean_error is not None else 0.0
+    sums = {kind: sum(divisor.errors[f"{kind}@{s:g}"][0] - shift for s in SEVERITIES) for kind in kinds}
+    return [kind for kind, total in sums.items() if total == 0]
+
+
+def missing_for_mce(tables: Tables, divisor: Reference, *, relative: bool = False) -> str | None:
+    """Why (relative) mCE cannot be given, in words; None where it can."""
+    cells = [f"{kind}@{severity:g}" for kind in MAIN_CORRUPTIONS for severity in SEVERITIES]
+    needed = [*cells, "clean"] if relative else cells
+    if divisor.name is None:
+        return divisor.reason
+    if missing := [cell for cell in needed if cell not in tables.top1]:
+        return f"it needs the 15 main corruptions at 5 severities; not measured: {listing(missing)}"
+    if lacking := [cell for cell in cells if cell not in divisor.errors]:
+        return f"the reference {divisor.name} lacks {listing(lacking)}"
+    if relative and divisor.clean_error is None:
+        return f"the reference {divisor.name} has no clean cell"
+    if not divisor.itself and (perfect := without_errors(divisor, MAIN_CORRUPTIONS, relative=relative)):
+        more = "no more errors than when clean" if relative else "no errors"
+        return f"the reference {divisor.name} makes {more} under {listing(perfect)}; choose a weaker one"
+    return None
+
+
+def listing(items: Sequence[str], most: int = 6) -> str:
+    """The first few of many names, e.g. 'fog@1, fog@2 ... (12 in all)'."""
+    rest = f" ... ({len(items)} in all)" if len(items) > most else ""
+    return ", ".join(items[:most]) + rest
+
+
 def _scale(divisor: Reference, kinds: Sequence[str], relative: bool) -> float:
     """What a mean error an image is multiplied with to give (relative) CE, for intervals without a bootstrap."""
     shift = divisor.clean_error[0] if relative and divisor.clean_error is not None else 0.0
