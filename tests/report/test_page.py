@@ -232,6 +232,16 @@ def test_two_stores_make_one_page(tmp_path: Path) -> None:
     assert sorted(view.label for view in made.content.models) == ["cnn", "vit"]
 
 
+def test_the_package_is_the_function(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", Recipe(models=("vit",), kinds=("fog",), samples=30))
+    from weatherglass.report import Report, report
+
+    assert isinstance(weatherglass.report(store.path), Report)
+    assert isinstance(report(store.path), Report)
+    with pytest.raises(AttributeError, match="no attribute 'repot'"):
+        weatherglass.report.repot  # noqa: B018
+
+
 def test_stores_that_cannot_be_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no Weatherglass store"):
         report(tmp_path / "absent")

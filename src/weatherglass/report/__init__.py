@@ -17,4 +17,13 @@ class _Callable(ModuleType):
         return report(*stores, reference=reference)
 
 
+def __getattr__(name: str) -> Any:
+    """The function and its result also stand in the package: `from weatherglass.report import report, Report`."""
+    if name not in {"report", "Report"}:
+        raise AttributeError(f"module 'weatherglass.report' has no attribute '{name}'")
+    from weatherglass.report import document
+
+    return getattr(document, name)
+
+
 sys.modules[__name__].__class__ = _Callable

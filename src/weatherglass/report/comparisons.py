@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from weatherglass.errors import UserError
 from weatherglass.evaluation.comparison import AggregateComparison, Comparison, compare
 from weatherglass.report.content import DataGroup, ModelView
-from weatherglass.report.words import count, signed
+from weatherglass.report.words import count, number, signed
 
 MOST_RIVALS = 8
 
@@ -65,7 +65,7 @@ def told_apart(best: ModelView, rivals: list[Rival], level: str) -> str:
     equal = [rival.view.label for rival in rivals if not rival.significant]
     first = rivals[0]
     lead = first.aggregate.difference  # rival minus best; said the other way round
-    gap = f"{signed(-lead.value)} points"
+    gap = f"{number(-lead.value)} points"
     how = (
         f"({level} interval {signed(-lead.high)} to {signed(-lead.low)}, paired on the same "
         f"{count(first.comparison.samples, 'image')})"

@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from weatherglass import __version__
+from weatherglass.metrics.intervals import Estimate
 from weatherglass.report import heat, words
 from weatherglass.report.charts import MODEL_COLOURS, heat_classes, theme_rules
 from weatherglass.report.comparisons import rivals_of
@@ -193,10 +194,22 @@ def _notices(content: Content) -> list[str]:
             f"Not every condition of {words.listed(partial, 3)} was measured, so the means are provisional. "
             "See what is missing."
         )
+    shaky = [v for v in content.models if v.summary.mce and _is_shaky(v.summary.mce)]
+    if shaky:
+        worst = max(shaky, key=lambda v: v.summary.mce.high if v.summary.mce else 0)
+        notices.append(
+            f"mCE says little here: it divides by the errors of {worst.summary.reference}, which are few under some "
+            f"corruptions, so single images weigh much (see the interval of {worst.label}). Trust the mean accuracy."
+        )
     few = [view for view in content.models if view.summary.samples < 100]
     if few:
         notices.append(f"Some runs saw fewer than 100 images ({few[0].summary.samples}); the intervals are rough.")
     return notices
+
+
+def _is_shaky(estimate: Estimate) -> bool:
+    """Whether the interval is wider than half of the value."""
+    return estimate.high - estimate.low > 0.5 * estimate.value
 
 
 def _drawn(panels: Panels) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def _shared_weakness(group: DataGroup) -> str:
         return ""
     kind, models = max(hardest.items(), key=lambda item: item[1])
     if models == len(group.models):
-        return f"All {models} models suffer most from {kind_in_words(kind)}."
+        return f"{'Both' if models == 2 else f'All {models}'} models suffer most from {kind_in_words(kind)}."
     if models < 2:
         return "Every model has another weak spot; see where each breaks below."
     return f"{models} of {count(len(group.models), 'model')} suffer most from {kind_in_words(kind)}."

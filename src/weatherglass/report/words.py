@@ -17,8 +17,8 @@ def percent(value: float | None) -> str:
 
 
 def number(value: float) -> str:
-    """A share as '71.3', for tables whose head says percent."""
-    return f"{100 * value:.1f}"
+    """A share as '71.3', for tables whose head says percent; a negative difference with a true minus sign."""
+    return f"{100 * value:.1f}".replace("-", "−").replace("−0.0", "0.0")
 
 
 def signed(value: float) -> str:
