@@ -26,9 +26,9 @@ def command(store: str, output: str, quick: bool) -> None:
     evaluation = measure(Options(models=MODELS, data="digits:test", store=store, suite="imagenet-c", limit=limit))
     assert evaluation is not None
     first, *others = evaluation.runs
-    print_summaries(evaluation.runs, reference=first)
+    print_summaries(evaluation.runs)
     for other in others:
         print_comparison(first, other)
-    page = report(evaluation.store, reference=first).save(output).resolve()
+    page = report(evaluation.store).save(output).resolve()
     click.echo(f"\nDone in {time.perf_counter() - started:.0f} s. Results: {store}. The page: {page}")
     click.echo("Next, your own model: weatherglass evaluate my_model.py:build --data imagefolder:photos")

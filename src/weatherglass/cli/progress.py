@@ -115,11 +115,15 @@ def print_summaries(runs: Sequence[Run], *, reference: Run | None = None) -> Non
     console = output_console()
     table = Table(box=None, pad_edge=False, title_justify="left")
     table.add_column("model", overflow="fold")
-    for heading in ("clean %", "corrupted %", "retention %", "mCE"):
+    rows = [
+        {"clean %": s.top1, "corrupted %": s.corrupted, "retention %": s.retention, "mCE": s.mce} for s in summaries
+    ]
+    # mCE needs a reference model; where there is none, an empty column would only raise questions.
+    headings = [heading for heading in rows[0] if any(row[heading] for row in rows)]
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    for summary in summaries:
-        estimates = (summary.top1, summary.corrupted, summary.retention, summary.mce)
-        table.add_row(summary.model, *[percent(estimate) for estimate in estimates])
+    for summary, row in zip(summaries, rows, strict=True):
+        table.add_row(summary.model, *[percent(row[heading]) for heading in headings])
     console.print()
     console.print(table)
     first = summaries[0]
@@ -167,7 +171,7 @@ def print_comparison(a: Run, b: Run) -> None:
     """One sentence: is b better than a under corruption?"""
     from weatherglass.evaluation.comparison import compare
 
-    click.echo(compare(a, b).sentences[0])
+    click.echo(f"{b.model} (B) against {a.model} (A). {compare(a, b).sentences[0]}")
 
 
 def print_failures(evaluation: Evaluation) -> None:
