@@ -1,31 +1,65 @@
 """The command line: quick answers, one line for a user's mistake, nothing half-written."""
 
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from weatherglass.cli.main import VERBS, weatherglass
+from weatherglass.cli.main import VERBS, main, weatherglass
 
 
-def call(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run `weatherglass` in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "weatherglass", *arguments], capture_output=True, text=True, cwd=folder, timeout=240
-    )
+@dataclass(frozen=True)
+class Done:
+    """What a call of the command line left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def complaint(*arguments: str, folder: Path) -> str:
+Call = Callable[..., Done]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """Run `weatherglass` as from a shell, in `tmp_path`, without paying for a new process."""
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["weatherglass", *arguments])
+        capsys.readouterr()
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        return Done(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def complaint(call: Call, tmp_path: Path) -> Callable[..., str]:
     """The one line that a mistake earns; the exit code is 2 and nothing is written."""
-    before = sorted(folder.rglob("*"))
-    done = call(*arguments, folder=folder)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert sorted(folder.rglob("*")) == before
-    return lines[0]
+
+    def run(*arguments: str) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        done = call(*arguments)
+        assert done.returncode == 2, done
+        assert "Traceback" not in done.stderr
+        lines = done.stderr.strip().splitlines()
+        assert len(lines) == 1, done.stderr
+        assert sorted(tmp_path.rglob("*")) == before
+        return lines[0]
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -58,7 +92,7 @@ def test_every_verb_has_help(verb: str) -> None:
     assert command.name == verb
 
 
-def test_an_unknown_verb_names_the_nearest() -> None:
+def test_an_unknown_verb_names_the_nearest(call: Call) -> None:
     done = call("evalute")
     assert done.returncode == 2
     assert "Did you mean evaluate" in done.stderr
@@ -84,7 +118,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_earns_one_line(case: str, tmp_path: Path) -> None:
+def test_a_mistake_earns_one_line(case: str, complaint: Callable[..., str], tmp_path: Path) -> None:
     from PIL import Image
 
     for name in ("two/cat", "two/dog"):
@@ -92,14 +126,11 @@ def test_a_mistake_earns_one_line(case: str, tmp_path: Path) -> None:
         Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path / name / "0.png")
     (tmp_path / "model.py").write_text("import torch\n\ndef build():\n    return torch.nn.Flatten()\n")
     arguments, expected = MISTAKES[case]
-    assert expected in complaint(*arguments, folder=tmp_path)
+    assert expected in complaint(*arguments)
 
 
-def test_bad_image_files_are_named(tmp_path: Path) -> None:
-    import torch
+def test_bad_image_files_are_named(call: Call, complaint: Callable[..., str], tmp_path: Path) -> None:
     from PIL import Image
-
-    from weatherglass.models.digits import build_digits_model
 
     for digit in range(10):
         (tmp_path / "photos" / str(digit)).mkdir(parents=True)
@@ -111,17 +142,15 @@ def test_bad_image_files_are_named(tmp_path: Path) -> None:
         ending = "jpg" if mode == "CMYK" else "png"
         Image.new(mode, (32, 32)).save(tmp_path / "photos" / "5" / f"{name}.{ending}")
     arguments = ["evaluate", "digits_cnn", "--data", "imagefolder:photos", "--disturb", "fog@1", "--store", "run"]
-    done = call(*arguments, folder=tmp_path)
-    assert done.returncode == 2
-    assert "cut.jpg" in done.stderr.splitlines()[-1]
-    assert "--skip-unreadable" in done.stderr.splitlines()[-1]
-    done = call(*arguments, "--skip-unreadable", folder=tmp_path)
+    line = complaint(*arguments)
+    assert "cut.jpg" in line
+    assert "--skip-unreadable" in line
+    done = call(*arguments, "--skip-unreadable")
     assert done.returncode == 0, done.stderr
     assert "14 images (all, 2 unreadable left out)" in done.stderr
-    assert torch.nn.Module and build_digits_model  # both are what `digits_cnn` needs
 
 
-def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
+def test_a_pickle_that_runs_code_is_refused(complaint: Callable[..., str], tmp_path: Path) -> None:
     import pickle
 
     class Evil:
@@ -129,6 +158,6 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "owned",))
 
     (tmp_path / "weights.pth").write_bytes(pickle.dumps({"state_dict": Evil()}))
-    line = complaint("evaluate", "digits_vit", "--data", "digits", "--checkpoint", "weights.pth", folder=tmp_path)
+    line = complaint("evaluate", "digits_vit", "--data", "digits", "--checkpoint", "weights.pth")
     assert "weights.pth" in line
     assert not (tmp_path / "owned").exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command("report")
 @click.argument("stores", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="STORE [STORE ...]")
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path), default="report.html", show_default=True, help="The page."

@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol as Interface
@@ -141,32 +142,51 @@ def plan_evaluation(
     for predictor, _ in checked:
         for condition in conditions:
             condition.check(predictor)
-    opened = Store(store, create=True)
-    folder = opened.path / "pixels"
-    plans, probe = [], Probe()
-    for predictor, shown in checked:
-        source = shown.clean or shown.at(*shown.conditions[0]) if isinstance(shown, StoredConditions) else shown
-        pixels = decode_once(
-            source,
-            predictor.preprocessing,
-            folder,
-            workers=settings.workers or os.cpu_count() or 1,
-            progress=listener.decoding,
-        )
-        readable = _readable(shown, pixels, settings)
-        plans.append(_planned(predictor, readable, pixels, conditions, opened, settings, probe))
-    for plan in plans:
-        opened.put_data(
-            DataManifest(
-                digest=plan.data.digest,
-                name=plan.data.name,
-                selection=plan.data.selection,
-                classes=plan.data.classes,
-                samples=len(plan.data),
-                unreadable=plan.pixels.layout.unreadable,
+    with _new_or_untouched(store) as opened:
+        plans, probe = [], Probe()
+        for predictor, shown in checked:
+            pixels = decode_once(
+                _shown_first(shown),
+                predictor.preprocessing,
+                opened.path / "pixels",
+                workers=settings.workers or os.cpu_count() or 1,
+                progress=listener.decoding,
             )
-        )
+            readable = _readable(shown, pixels, settings)
+            plans.append(_planned(predictor, readable, pixels, conditions, opened, settings, probe))
+            opened.put_data(_manifest(plans[-1]))
     return plans, opened
+
+
+@contextmanager
+def _new_or_untouched(path: str | Path) -> Iterator[Store]:
+    """The store at `path`, made where there is none; one that was made is removed again when the planning fails."""
+    made = not (Path(path) / "store.json").is_file()
+    opened = Store(path, create=True)
+    try:
+        yield opened
+    except BaseException:
+        if made:
+            shutil.rmtree(opened.path, ignore_errors=True)
+        raise
+
+
+def _shown_first(data: ImageData) -> ImageData:
+    """The images that are decoded once: those of a stored tree are its clean ones, or its first condition."""
+    if not isinstance(data, StoredConditions):
+        return data
+    return data.clean if data.clean is not None else data.at(*data.conditions[0])
+
+
+def _manifest(plan: ModelPlan) -> DataManifest:
+    return DataManifest(
+        digest=plan.data.digest,
+        name=plan.data.name,
+        selection=plan.data.selection,
+        classes=plan.data.classes,
+        samples=len(plan.data),
+        unreadable=plan.pixels.layout.unreadable,
+    )
 
 
 def _readable(data: ImageData, pixels: PixelFile, settings: EvaluationSettings) -> ImageData:

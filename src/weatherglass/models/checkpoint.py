@@ -6,6 +6,7 @@ programs wrap the weights in many ways; `load_checkpoint` unwraps them and recor
 
 import argparse
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,7 +176,9 @@ def _read_torch(path: Path) -> Any:
     # argparse.Namespace is what timm's and the FAN authors' training programs store beside the weights. Building
     # one runs no code: it is an empty object whose attributes are set from the file.
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            # torch remarks on pickles that it did not write; whether this one can be read is said below.
+            warnings.simplefilter("ignore", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
