@@ -1,18 +1,23 @@
-"""Your own data reader: an array of images and labels becomes data for Weatherglass.
+"""Your own data reader: arrays and archives become data for Weatherglass.
 
-Reads sheets of 32x32 tiles (one picture that holds many images). The folder is taken from the environment:
+Reads sheets of 32x32 tiles (one picture that holds many images) and photographs in a zip archive. The folder is
+taken from the environment:
 
     SHEETS=path/to/data weatherglass evaluate MODEL --data examples/shared_sheets.py:cifar10_test
 
-A factory takes no arguments and returns a `weatherglass.data.images.ArrayImages` or any other `ImageData`.
+A factory takes no arguments and returns an `ImageData`: `ArrayImages` for an array, `EncodedImages` for encoded files
+that come from anywhere, or a class of your own.
 """
 
+import json
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from weatherglass.data.encoded import EncodedImages, EncodedRows
 from weatherglass.data.images import ArrayImages
 
 
@@ -31,6 +36,33 @@ def natural_shift() -> ArrayImages:
     folder = _folder() / "cifar10_natural_shift"
     table = np.load(folder / "labels.npz")
     return _images("natural_shift", tiles(folder / "images.webp"), table["labels"], table["classes"])
+
+
+class ZippedRows(EncodedRows):
+    """Files in an archive, read when they are asked for. Each call opens the archive: threads do not meet in it."""
+
+    def __init__(self, archive: Path, members: list[str]) -> None:
+        self.archive, self.members = archive, members
+
+    def bytes_of(self, row: int) -> bytes:
+        with zipfile.ZipFile(self.archive) as opened:
+            return opened.read(self.members[row])
+
+
+def imagenet_photos() -> EncodedImages:
+    """100 ImageNet photographs of 100 classes; labels are indices into all 1,000."""
+    folder = _folder() / "imagenet_photos"
+    index = json.loads((folder / "index.json").read_text())
+    names = json.loads((folder / "imagenet1k_classes.json").read_text())
+    members = [entry["file"] for entry in index]
+    return EncodedImages(
+        name="imagenet_photos",
+        source=ZippedRows(folder / "photos.zip", members),
+        rows=np.arange(len(members)),
+        labels=np.array([entry["index"] for entry in index]),
+        classes=tuple(synset for synset, _ in names),
+        ids=tuple(members),
+    )
 
 
 def tiles(path: Path) -> np.ndarray:

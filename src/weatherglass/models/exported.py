@@ -182,8 +182,11 @@ def _kind(file: Path) -> str:
 
 
 def _file_digest(file: Path) -> str:
+    """Of the file and, where an ONNX file keeps its weights beside it, of those too."""
     digest = blake2b(digest_size=16)
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+    for part in (file, file.with_name(f"{file.name}.data")):
+        if part.is_file():
+            with part.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
     return digest.hexdigest()
