@@ -215,6 +215,14 @@ def test_unusual_stores_give_sensible_pages(tmp_path: Path, recipe: Recipe, said
     assert made.save_figures(tmp_path / "figures")
 
 
+def test_data_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    recipe = Recipe(models=("vit", "vit"), kinds=("fog",), samples=60, protocols=({}, {"data": "e" * 32}))
+    made, page = page_of(tmp_path, recipe)
+    assert {group.name for group in made.content.groups} == {"digits (d1d1d1d1)", "digits (eeeeeeee)"}
+    assert {view.label for view in made.content.models} == {"vit · data d1d1d1d1", "vit · data eeeeeeee"}
+    assert "Is the difference real?" not in page.words
+
+
 def test_models_that_failed_throughout_are_named(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store", Recipe(models=("vit",), kinds=("fog",), samples=30))
     record = store.records()[0]

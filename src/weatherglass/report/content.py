@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from weatherglass.errors import UserError
@@ -111,7 +111,7 @@ def read_stores(stores: Sequence[Store], reference: ReferenceChoice = "auto") ->
         views = [ModelView(run, summary, next(labels), position + i) for i, (run, summary) in enumerate(members)]
         position += len(views)
         groups.append(_group(views))
-    return Content(tuple(stores), tuple(groups))
+    return Content(tuple(stores), tuple(_told_apart(groups)))
 
 
 def _reference_for(run: Run, reference: ReferenceChoice) -> ReferenceChoice:
@@ -138,6 +138,18 @@ def _group(views: list[ModelView]) -> DataGroup:
     return DataGroup(plain(shortened(run.data, 80)), tuple(views), unreadable, run.protocol.selection, classes)
 
 
+def _told_apart(groups: list[DataGroup]) -> list[DataGroup]:
+    """Data sets of one name (two versions, two subsets) also say by what they differ."""
+    often = Counter(group.name for group in groups)
+    named = []
+    for group in groups:
+        protocol = group.models[0].run.protocol
+        others = {other.models[0].run.protocol.selection for other in groups if other.name == group.name}
+        extra = shortened(plain(protocol.selection), 40) if len(others) == often[group.name] else protocol.data[:8]
+        named.append(replace(group, name=f"{group.name} ({extra})") if often[group.name] > 1 else group)
+    return named
+
+
 def _labels(runs: Sequence[Run]) -> list[str]:
     """Short names; a model measured several times also says by what its runs differ."""
     often = Counter(run.model for run in runs)
@@ -162,7 +174,12 @@ def _what_differs(run: Run, first: Run, runs: Sequence[Run]) -> str:
     if not named:
         return "again"
     name, pair = next(iter(named.items()))
-    return shortened(f"{name} {pair[1] if run is not first else pair[0]}", 28)
+    value = pair[1] if run is not first else pair[0]
+    return shortened(f"{name} {value[:8] if name in _DIGESTS else value}", 28)
+
+
+_DIGESTS = frozenset({"weights", "data"})
+"""Fields whose values are digests; their beginning tells two of them apart."""
 
 
 def _compact(amount: int) -> str:
