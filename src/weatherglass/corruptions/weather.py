@@ -103,7 +103,7 @@ def fog(images: Images, *, amount: float, decay: float, smallest_map: int, draws
     """Add `amount` times a plasma map and rescale to the image's largest value (Hendrycks and Dietterich 2019)."""
     height, width = images.shape[-2:]
     side = map_side(height, width, smallest_map)
-    haze = plasma(draws.bits16("plasma", side, side, device=images.device), decay)[:, None, :height, :width]
+    haze = plasma(draws.bits16("plasma", side * side, device=images.device), decay)[:, None, :height, :width]
     brightest = images.amax((1, 2, 3), keepdim=True)
     return (images + haze * amount) * (brightest / (brightest + amount))
 

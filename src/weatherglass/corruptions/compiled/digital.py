@@ -53,6 +53,7 @@ def pixelate(pixels, result, start, stop, windows, nearest, rows_first):
     down, right = nearest
     rows, columns = first_rows.size, first_columns.size
     line, small = np.empty(width, np.float32), np.empty(columns, np.uint8)
+    sums = np.empty(width + 1, np.int32)
     half = np.empty((rows, width) if rows_first else (height, columns), np.uint8)
     for image in range(start, stop):
         for channel in range(3):
@@ -62,7 +63,7 @@ def pixelate(pixels, result, start, stop, windows, nearest, rows_first):
                     _mean_of_rows(source, first_rows[y], end_rows[y], line, half[y])
             else:
                 for y in range(height):
-                    _mean_of_columns(source[y], first_columns, end_columns, half[y])
+                    _mean_of_columns(source[y], first_columns, end_columns, sums, half[y])
             shown = -1
             for y in range(height):
                 if down[y] == shown:
@@ -70,7 +71,7 @@ def pixelate(pixels, result, start, stop, windows, nearest, rows_first):
                     continue
                 shown = down[y]
                 if rows_first:
-                    _mean_of_columns(half[shown], first_columns, end_columns, small)
+                    _mean_of_columns(half[shown], first_columns, end_columns, sums, small)
                 else:
                     _mean_of_rows(half, first_rows[shown], end_rows[shown], line, small)
                 out = target[y]
@@ -92,12 +93,16 @@ def _mean_of_rows(source, first, end, line, out):
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _mean_of_columns(row, firsts, ends, out):
+def _mean_of_columns(row, firsts, ends, sums, out):
+    """Means of windows of a row as differences of running sums."""
+    total = np.int32(0)
+    sums[0] = 0
+    for x in range(row.size):
+        total += np.int32(row[x])
+        sums[x + 1] = total
     for x in range(out.size):
-        total = np.int32(0)
-        for place in range(firsts[x], ends[x]):
-            total += row[place]
-        out[x] = np.uint8(np.float32(total) / np.float32(ends[x] - firsts[x]) + np.float32(0.501))
+        inside = np.float32(sums[ends[x]] - sums[firsts[x]])
+        out[x] = np.uint8(inside / np.float32(ends[x] - firsts[x]) + np.float32(0.501))
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
@@ -108,9 +113,11 @@ def elastic_transform(pixels, result, start, stop, keys, amplitude, down_taps, t
     bits = hashes.view(np.uint16)
     noise, across = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
     down = np.empty((height, width), np.float32)
-    padded, line = np.empty(width + taps.size, np.float32), np.empty(width, np.float32)
+    padded = np.empty(width + 2 * taps.size, np.float32)
     # One more column and row on every side holds the mirrored border.
-    words = np.empty((height + 2, width + 2), np.uint32)
+    words = np.empty((height + 2, width + 2), np.int32)
+    places, corners = np.empty(width, np.int32), np.empty((4, width), np.int32)
+    lows, rights = np.empty(width, np.float32), np.empty(width, np.float32)
     for image in range(start, stop):
         fill_bits(keys[image], 0, hashes)
         for direction in range(2):
@@ -119,10 +126,10 @@ def elastic_transform(pixels, result, start, stop, keys, amplitude, down_taps, t
                 flat[index] = (np.float32(bits[offset + index]) + np.float32(0.5)) * np.float32(1 / 32768) - np.float32(
                     1
                 )
-            blur_plane(noise, across if direction == 0 else down, taps, down_taps, True, padded, line)
+            blur_plane(noise, across if direction == 0 else down, taps, down_taps, True, padded)
         _framed_words(pixels[image], words)
         for y in range(height):
-            _sampled_row(words, across[y], down[y], y, amplitude, result[image])
+            _sampled_row(words, across[y], down[y], y, amplitude, result[image], places, lows, rights, corners)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -133,42 +140,39 @@ def _framed_words(picture, words):
         red, green, blue, out = picture[0, row], picture[1, row], picture[2, row], words[y]
         inner = out[1 : width + 1]
         for x in range(width):
-            inner[x] = np.uint32(red[x]) | (np.uint32(green[x]) << np.uint32(8)) | (np.uint32(blue[x]) << np.uint32(16))
+            inner[x] = np.int32(red[x]) | (np.int32(green[x]) << 8) | (np.int32(blue[x]) << 16)
         out[0], out[width + 1] = out[1], out[width]
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _sampled_row(words, across, down, y, amplitude, result):
+def _sampled_row(words, across, down, y, amplitude, result, places, lows, rights, corners):
+    """One output row: where to read, then the four neighbours, then the mixtures; short loops are vectorised."""
     _, height, width = result.shape
-    flat, pitch = words.ravel(), words.shape[1]
-    red, green, blue = result[0, y], result[1, y], result[2, y]
+    flat, pitch = words.ravel(), np.int32(words.shape[1])
+    tall, wide, one = np.float32(height), np.float32(width), np.float32(1)
     for x in range(width):
-        row = _mirror(np.float32(y) + amplitude * down[x], np.float32(height))
-        column = _mirror(np.float32(x) + amplitude * across[x], np.float32(width))
-        # Both lie in -0.5 .. size - 0.5, so that shifted by one they index the framed picture.
-        top, left = np.int32(row + np.float32(1)), np.int32(column + np.float32(1))
-        low, right = row + np.float32(1) - np.float32(top), column + np.float32(1) - np.float32(left)
-        place = top * np.int32(pitch) + left
-        a, b = flat[place], flat[place + np.int32(1)]
-        c, d = flat[place + np.int32(pitch)], flat[place + np.int32(pitch + 1)]
-        red[x] = _mixed(a, b, c, d, low, right, np.uint32(0))
-        green[x] = _mixed(a, b, c, d, low, right, np.uint32(8))
-        blue[x] = _mixed(a, b, c, d, low, right, np.uint32(16))
+        # Mirrored, both lie in -0.5 .. size - 0.5, so that shifted by one they index the framed picture.
+        row = _mirror(np.float32(y) + amplitude * down[x], tall) + one
+        column = _mirror(np.float32(x) + amplitude * across[x], wide) + one
+        top, left = np.int32(row), np.int32(column)
+        lows[x], rights[x] = row - np.float32(top), column - np.float32(left)
+        places[x] = top * pitch + left
+    a, b, c, d = corners[0], corners[1], corners[2], corners[3]
+    for x in range(width):
+        place = places[x]
+        a[x], b[x], c[x], d[x] = flat[place], flat[place + 1], flat[place + pitch], flat[place + pitch + 1]
+    for channel in range(3):
+        out, shift = result[channel, y], np.int32(8 * channel)
+        for x in range(width):
+            upper_left, lower_left = np.float32((a[x] >> shift) & 255), np.float32((c[x] >> shift) & 255)
+            upper = upper_left + rights[x] * (np.float32((b[x] >> shift) & 255) - upper_left)
+            lower = lower_left + rights[x] * (np.float32((d[x] >> shift) & 255) - lower_left)
+            out[x] = np.uint8(upper + lows[x] * (lower - upper) + np.float32(1e-3))
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def _mirror(position, size):
     period = np.float32(2) * size
     position = position + np.float32(0.5)
-    position = position - period * np.floor(position / period)
+    position = position - period * np.floor(position * (np.float32(1) / period))
     return min(position, period - position) - np.float32(0.5)
-
-
-@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _mixed(a, b, c, d, low, right, shift):
-    byte = np.uint32(255)
-    upper_left, upper_right = np.float32((a >> shift) & byte), np.float32((b >> shift) & byte)
-    lower_left, lower_right = np.float32((c >> shift) & byte), np.float32((d >> shift) & byte)
-    upper = upper_left + right * (upper_right - upper_left)
-    lower = lower_left + right * (lower_right - lower_left)
-    return np.uint8(upper + low * (lower - upper) + np.float32(1e-3))

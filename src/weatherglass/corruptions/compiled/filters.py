@@ -3,41 +3,75 @@
 import numpy as np
 from numba import njit
 
+# Helpers are inlined where numba compiles them: passing slices to a function costs more than the work on one row.
+
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def blur_plane(source, target, taps, down_taps, mirrored, padded, line):
-    """target = source blurred by symmetric `down_taps` vertically and `taps` horizontally.
+def blur_plane(source, target, taps, down_taps, mirrored, padded):
+    """target = source blurred by `down_taps` vertically and `taps` horizontally.
 
-    `padded` holds a row and the margins, at least width + len(taps) floats; `line` at least width. Borders repeat
-    the edge pixel, or mirror between pixels where `mirrored`.
+    Taps are the middle one and those of one side, padded with zeros to 1 + 4 n. `padded` is scratch for a row and its
+    margins, at least width + 2 len(taps) floats. Borders repeat the edge pixel, or mirror between pixels.
     """
     height, width = source.shape
-    radius, down = taps.size // 2, down_taps.size // 2
+    radius = taps.size - 1
     middle = padded[radius : radius + width]
     for y in range(height):
-        weight = down_taps[down]
-        row = source[y]
-        for x in range(width):
-            middle[x] = weight * row[x]
-        for k in range(1, down + 1):
-            above, below = source[outside(y - k, height, mirrored)], source[outside(y + k, height, mirrored)]
-            weight = down_taps[down + k]
-            for x in range(width):
-                middle[x] += weight * (above[x] + below[x])
+        _weighted(source[y], down_taps[0], middle)
+        for k in range(1, down_taps.size, 4):
+            add_four_pairs(
+                source[outside(y - k, height, mirrored)],
+                source[outside(y + k, height, mirrored)],
+                source[outside(y - k - 1, height, mirrored)],
+                source[outside(y + k + 1, height, mirrored)],
+                source[outside(y - k - 2, height, mirrored)],
+                source[outside(y + k + 2, height, mirrored)],
+                source[outside(y - k - 3, height, mirrored)],
+                source[outside(y + k + 3, height, mirrored)],
+                down_taps[k : k + 4],
+                middle,
+            )
         for k in range(1, radius + 1):
             padded[radius - k] = middle[outside(-k, width, mirrored)]
             padded[radius + width - 1 + k] = middle[outside(width - 1 + k, width, mirrored)]
-        weight = taps[radius]
-        for x in range(width):
-            line[x] = weight * middle[x]
-        for k in range(1, radius + 1):
-            left, right = padded[radius - k : radius - k + width], padded[radius + k : radius + k + width]
-            weight = taps[radius + k]
-            for x in range(width):
-                line[x] += weight * (left[x] + right[x])
         out = target[y]
-        for x in range(width):
-            out[x] = line[x]
+        _weighted(middle, taps[0], out)
+        for k in range(1, radius + 1, 4):
+            add_four_pairs(
+                padded[radius - k :],
+                padded[radius + k :],
+                padded[radius - k - 1 :],
+                padded[radius + k + 1 :],
+                padded[radius - k - 2 :],
+                padded[radius + k + 2 :],
+                padded[radius - k - 3 :],
+                padded[radius + k + 3 :],
+                taps[k : k + 4],
+                out,
+            )
+
+
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy", inline="always")
+def _weighted(row, weight, out):
+    for x in range(out.size):
+        out[x] = weight * row[x]
+
+
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy", inline="always")
+def add_pair(a, b, weight, out):
+    """out += weight (a + b)."""
+    for x in range(out.size):
+        out[x] += weight * (a[x] + b[x])
+
+
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy", inline="always")
+def add_four_pairs(a, b, c, d, e, f, g, h, weights, out):
+    """Four times `add_pair` in one loop: the sum is read and written once instead of four times."""
+    first, second, third, fourth = weights[0], weights[1], weights[2], weights[3]
+    for x in range(out.size):
+        near = first * (a[x] + b[x]) + second * (c[x] + d[x])
+        far = third * (e[x] + f[x]) + fourth * (g[x] + h[x])
+        out[x] += near + far
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -73,19 +107,26 @@ def shift_sum(source, target, rights, downs, weights, padded):
     for y in range(target.shape[0]):
         out = target[y]
         out[:] = 0
-        tap = 0
-        while tap + 1 < taps:
-            first = padded[min(max(y + downs[tap], 0), height - 1)][left + rights[tap] :][:columns]
-            second = padded[min(max(y + downs[tap + 1], 0), height - 1)][left + rights[tap + 1] :][:columns]
-            weight, other = weights[tap], weights[tap + 1]
+        for tap in range(0, taps - taps % 4, 4):
+            _add_four(
+                padded[min(max(y + downs[tap], 0), height - 1)][left + rights[tap] :],
+                padded[min(max(y + downs[tap + 1], 0), height - 1)][left + rights[tap + 1] :],
+                padded[min(max(y + downs[tap + 2], 0), height - 1)][left + rights[tap + 2] :],
+                padded[min(max(y + downs[tap + 3], 0), height - 1)][left + rights[tap + 3] :],
+                weights[tap : tap + 4],
+                out,
+            )
+        for tap in range(taps - taps % 4, taps):
+            row, weight = padded[min(max(y + downs[tap], 0), height - 1)][left + rights[tap] :], weights[tap]
             for x in range(columns):
-                out[x] += weight * first[x] + other * second[x]
-            tap += 2
-        if tap < taps:
-            first = padded[min(max(y + downs[tap], 0), height - 1)][left + rights[tap] :][:columns]
-            weight = weights[tap]
-            for x in range(columns):
-                out[x] += weight * first[x]
+                out[x] += weight * row[x]
+
+
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy", inline="always")
+def _add_four(a, b, c, d, weights, out):
+    first, second, third, fourth = weights[0], weights[1], weights[2], weights[3]
+    for x in range(out.size):
+        out[x] += (first * a[x] + second * b[x]) + (third * c[x] + fourth * d[x])
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
@@ -103,7 +144,7 @@ def enlarge_plane(source, target, rows, row_parts, columns, column_parts, line):
             out[x] = left + column_parts[x] * (line[columns[x] + 1] - left)
 
 
-@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy", inline="always")
 def store(line, out):
     """Clip levels to 0..255 and truncate, as the engine does."""
     for x in range(out.size):

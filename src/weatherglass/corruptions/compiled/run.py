@@ -84,7 +84,11 @@ def _normal_table() -> np.ndarray:
 
 
 def _taps(sigma: float, truncate: float = 4.0) -> np.ndarray:
-    return np.asarray(gaussian_taps(sigma, truncate), np.float32)
+    """The middle tap and one side, padded with zeros to 1 + 4 n."""
+    half = gaussian_taps(sigma, truncate)[len(gaussian_taps(sigma, truncate)) // 2 :]
+    taps = np.zeros(1 + -(-(len(half) - 1) // 4) * 4, np.float32)
+    taps[: len(half)] = half
+    return taps
 
 
 def _gaussian_noise(pixels: Batch, result: Batch, level: Level, draws: Draws) -> Part:
@@ -133,8 +137,9 @@ def _defocus_blur(pixels: Batch, result: Batch, level: Level, draws: Draws) -> P
     kernel = disk_kernel(level["radius"], level["alias_sigma"])
     quadrant = kernel[len(kernel) // 2 :, len(kernel) // 2 :]
     used = int(np.nonzero(quadrant.max(0) > 1e-12)[0].max()) + 1
-    quadrant = np.ascontiguousarray(np.where(quadrant > 1e-9, quadrant, 0)[:used, :used], np.float32)
-    return lambda a, b: blur.symmetric_filter(pixels, result, a, b, quadrant)
+    padded = np.zeros((-(-used // 4) * 4, used), np.float32)
+    padded[:used] = np.where(quadrant > 1e-9, quadrant, 0)[:used, :used]
+    return lambda a, b: blur.symmetric_filter(pixels, result, a, b, padded)
 
 
 def _glass_blur(pixels: Batch, result: Batch, level: Level, draws: Draws) -> Part:
@@ -230,8 +235,8 @@ def _fog(pixels: Batch, result: Batch, level: Level, draws: Draws) -> Part:
     keys, amount, decay = draws.stream_keys("plasma"), np.float32(level["amount"]), float(level["decay"])
 
     def part(start: int, stop: int) -> None:
-        field, hashes = np.empty((side, side), np.float32), np.empty((side * side + 3) // 4, np.uint64)
-        weather.fog(pixels, result, start, stop, keys, field, hashes, amount, decay)
+        maps, hashes = np.empty((3, side, side), np.float32), np.empty((side * side + 3) // 4, np.uint64)
+        weather.fog(pixels, result, start, stop, keys, maps, hashes, amount, decay)
 
     return part
 

@@ -34,15 +34,15 @@ def brightness(pixels, result, start, stop, shift):
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def fog(pixels, result, start, stop, keys, field, hashes, amount, decay):
-    """See `weather.fog`; `field` is a square float32 scratch map, `hashes` holds its random bits."""
+def fog(pixels, result, start, stop, keys, maps, hashes, amount, decay):
+    """See `weather.fog`; `maps` are three square float32 scratch maps, `hashes` holds their random bits."""
     height, width = pixels.shape[-2:]
-    side = field.shape[0]
-    bits = hashes.view(np.uint16)[: side * side].reshape(side, side)
+    side = maps.shape[1]
+    bits = hashes.view(np.uint16)
     line = np.empty(width, np.float32)
     for image in range(start, stop):
         fill_bits(keys[image], 0, hashes)
-        plasma(bits, decay, field)
+        field = plasma(bits, decay, maps)
         low, high = np.float32(np.inf), np.float32(-np.inf)
         for y in range(side):
             row = field[y]
@@ -61,29 +61,66 @@ def fog(pixels, result, start, stop, keys, field, hashes, amount, decay):
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def plasma(bits, decay, field):
-    """See `fields.plasma`; not shifted and scaled yet."""
-    side = field.shape[0]
-    field[0, 0] = 0
-    step, wobble = side, 100.0
-    while step > 1:
-        half, amplitude = step // 2, np.float32(wobble * wobble)
-        for y in range(0, side, step):
-            below = (y + step) % side
-            for x in range(0, side, step):
-                right = (x + step) % side
-                corners = (field[y, x] + field[below, x]) + (field[y, right] + field[below, right])
-                field[y + half, x + half] = corners * np.float32(0.25) + amplitude * _noise(bits[y + half, x + half])
-        for y in range(0, side, step):
-            above, below = (y - half) % side, (y + step) % side
-            for x in range(0, side, step):
-                left, right = (x - half) % side, (x + step) % side
-                middle = field[y + half, x + half]
-                across = field[y, x] + field[y, right] + middle + field[above, x + half]
-                field[y, x + half] = across * np.float32(0.25) + amplitude * _noise(bits[y, x + half])
-                upright = field[y, x] + field[below, x] + middle + field[y + half, left]
-                field[y + half, x] = upright * np.float32(0.25) + amplitude * _noise(bits[y + half, x])
-        step, wobble = half, wobble / decay
+def plasma(bits, decay, maps):
+    """See `fields.plasma`; not shifted and scaled yet. Fills one of the two square `maps` and returns it."""
+    side = maps.shape[1]
+    old, new, middles = maps[0].ravel(), maps[1].ravel(), maps[2].ravel()
+    old[0] = 0
+    half, wobble = 1, 100.0
+    while half < side:
+        amplitude = np.float32(wobble * wobble)
+        planes = bits[half * half : 4 * half * half]
+        for y in range(half):
+            here, below = old[y * half :][:half], old[(y + 1) % half * half :][:half]
+            _middles(here, below, planes[y * half :], amplitude, middles[y * half :][:half])
+        for y in range(half):
+            here, below = old[y * half :][:half], old[(y + 1) % half * half :][:half]
+            middle, above = middles[y * half :][:half], middles[(y + half - 1) % half * half :][:half]
+            across, upright = planes[(half + y) * half :], planes[(2 * half + y) * half :]
+            _even_row(here, middle, above, across, amplitude, new[4 * y * half :])
+            _odd_row(here, below, middle, upright, amplitude, new[(4 * y + 2) * half :])
+        old, new = new, old
+        half, wobble = 2 * half, wobble / decay
+    return old.reshape(side, side)
+
+
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy", inline="always")
+def _middles(here, below, bits, amplitude, out):
+    last = here.size - 1
+    beside, beside_below = here[1:], below[1:]
+    quarter = np.float32(0.25)
+    for x in range(last):
+        corners = (here[x] + below[x]) + (beside[x] + beside_below[x])
+        out[x] = corners * quarter + amplitude * _noise(bits[x])
+    corners = (here[last] + below[last]) + (here[0] + below[0])
+    out[last] = corners * quarter + amplitude * _noise(bits[last])
+
+
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy", inline="always")
+def _even_row(here, middle, above, bits, amplitude, out):
+    last = here.size - 1
+    beside, quarter = here[1:], np.float32(0.25)
+    for x in range(last):
+        across = (here[x] + beside[x]) + (middle[x] + above[x])
+        out[2 * x] = here[x]
+        out[2 * x + 1] = across * quarter + amplitude * _noise(bits[x])
+    out[2 * last] = here[last]
+    across = (here[last] + here[0]) + (middle[last] + above[last])
+    out[2 * last + 1] = across * quarter + amplitude * _noise(bits[last])
+
+
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy", inline="always")
+def _odd_row(here, below, middle, bits, amplitude, out):
+    last = here.size - 1
+    quarter = np.float32(0.25)
+    upright = (here[0] + below[0]) + (middle[0] + middle[last])
+    out[0] = upright * quarter + amplitude * _noise(bits[0])
+    out[1] = middle[0]
+    here_on, below_on, middle_on, bits_on, out_on = here[1:], below[1:], middle[1:], bits[1:], out[2:]
+    for x in range(last):
+        upright = (here_on[x] + below_on[x]) + (middle_on[x] + middle[x])
+        out_on[2 * x] = upright * quarter + amplitude * _noise(bits_on[x])
+        out_on[2 * x + 1] = middle_on[x]
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
@@ -162,13 +199,13 @@ def liquid(layers, start, stop, keys, table, mean, scale, threshold, taps):
     hashes = np.empty((height * width + 3) // 4, np.uint64)
     bits = hashes.view(np.uint16)
     noise = np.empty((height, width), np.float32)
-    padded, line = np.empty(width + taps.size, np.float32), np.empty(width, np.float32)
+    padded = np.empty(width + 2 * taps.size, np.float32)
     for image in range(start, stop):
         fill_bits(keys[image], 0, hashes)
         flat = noise.ravel()
         for index in range(flat.size):
             flat[index] = mean + scale * table[bits[index]]
-        blur_plane(noise, layers[image], taps, taps, False, padded, line)
+        blur_plane(noise, layers[image], taps, taps, False, padded)
         for y in range(height):
             row = layers[image, y]
             for x in range(width):
@@ -180,13 +217,13 @@ def mud(pixels, result, start, stop, layers, threshold, taps, colour):
     """Cover by mud where the blurred mask of the liquid reaches 0.8."""
     height, width = pixels.shape[-2:]
     mask, soft = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
-    padded, line = np.empty(width + taps.size, np.float32), np.empty(width, np.float32)
+    padded = np.empty(width + 2 * taps.size, np.float32)
     for image in range(start, stop):
         for y in range(height):
             row, out = layers[image, y], mask[y]
             for x in range(width):
                 out[x] = np.float32(1) if row[x] > threshold else np.float32(0)
-        blur_plane(mask, soft, taps, taps, False, padded, line)
+        blur_plane(mask, soft, taps, taps, False, padded)
         for channel in range(3):
             for y in range(height):
                 source, cover, target = pixels[image, channel, y], soft[y], result[image, channel, y]

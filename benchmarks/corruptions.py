@@ -1,0 +1,212 @@
+"""Speed of the corruptions against `imagecorruptions-imaug`, the installable fork of the reference package.
+
+Both run in this process, on the same photographs, in turns; the figure is the best of the rounds, because other work
+on the machine only ever adds time. Time is that of this process's CPU on one thread, else of the clock.
+
+    python -m benchmarks corruptions                                        224 pixels, batch 32, one thread
+    python -m benchmarks corruptions --backend torch                        the plain path
+    python -m benchmarks corruptions --size 1024x2048 --batch 1 --severities 3
+    python -m benchmarks corruptions --threads 2 --no-reference --compare-threads
+    python -m benchmarks corruptions --device cuda --no-reference
+"""
+
+import argparse
+import io
+import json
+import os
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from weatherglass.corruptions.engine import corrupt
+from weatherglass.corruptions.suites import ALL, COMMON
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds an image, mean over the severities."""
+
+    name: str
+    ours: float
+    reference: float | None
+
+    @property
+    def ratio(self) -> float:
+        return self.reference / self.ours if self.reference else float("nan")
+
+
+def main(arguments: Sequence[str]) -> None:
+    options = _options(arguments)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    torch.set_num_threads(options.threads)
+    height, width = (int(side) for side in options.size.split("x"))
+    images = photographs(options.images, height, width, options.batch).to(options.device)
+    severities = [float(text) for text in options.severities.split(",")]
+    reference = None if options.no_reference else _reference()
+    print(
+        f"{options.batch} images of {height}x{width}, {options.threads} thread(s), {options.device}, backend "
+        f"{options.backend}, severities {options.severities}: ms an image, best of {options.rounds} rounds\n"
+    )
+    names = options.names.split(",") if options.names else ALL
+    if options.compare_threads:
+        _compare_threads(images, names, severities, options)
+        return
+    timings = [_timing(name, images, severities, reference, options) for name in names]
+    _print(timings)
+    if options.json:
+        Path(options.json).write_text(json.dumps([asdict(timing) for timing in timings], indent=1))
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks corruptions")
+    parser.add_argument("--size", default="224x224", help="height x width")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--backend", default="auto", choices=("auto", "torch", "numba"))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--severities", default="1,2,3,4,5")
+    parser.add_argument("--names", help="comma-separated; default: all 19")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", help="folder or zip of photographs; default: synthetic pictures")
+    parser.add_argument("--reference-images", type=int, default=4, help="images a round for the reference")
+    parser.add_argument("--no-reference", action="store_true")
+    parser.add_argument("--compare-threads", action="store_true", help="one thread against --threads, in turns")
+    parser.add_argument("--json", help="also write the figures here")
+    return parser.parse_args(arguments)
+
+
+def photographs(source: str | None, height: int, width: int, count: int) -> torch.Tensor:
+    """(count, 3, height, width) uint8: pictures scaled to cover the size and cropped at the centre."""
+    from PIL import Image
+
+    if source is None:
+        return _synthetic(height, width, count)
+    path = Path(source)
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in sorted(archive.namelist()) if name.lower().endswith((".jpg", ".png"))]
+            files = [io.BytesIO(archive.read(name)) for name in names[:count]]
+    else:
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in (".jpg", ".jpeg", ".png"))[:count]
+    pictures = []
+    for file in files:
+        picture = Image.open(file).convert("RGB")
+        scale = max(height / picture.height, width / picture.width)
+        size = max(width, round(picture.width * scale)), max(height, round(picture.height * scale))
+        left, top = (size[0] - width) // 2, (size[1] - height) // 2
+        box = (left, top, left + width, top + height)
+        pictures.append(np.asarray(picture.resize(size, Image.Resampling.BILINEAR).crop(box)).transpose(2, 0, 1))
+    return torch.from_numpy(np.stack([pictures[index % len(pictures)] for index in range(count)]))
+
+
+def _synthetic(height: int, width: int, count: int) -> torch.Tensor:
+    """Coloured noise with the 1/f spectrum of photographs."""
+    generator = np.random.default_rng(0)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
+    shape = 1 / np.maximum(frequency, 1 / max(height, width))
+    fields = np.fft.irfft2(np.fft.rfft2(generator.standard_normal((count, 3, height, width))) * shape, (height, width))
+    fields /= fields.std((2, 3), keepdims=True)
+    return torch.from_numpy(np.clip(fields * 55 + 118, 0, 255).astype(np.uint8))
+
+
+def _reference() -> Callable[[np.ndarray, int, str], np.ndarray]:
+    import warnings
+
+    import cv2
+
+    try:
+        import imagecorruptions
+    except ImportError as error:
+        raise SystemExit(
+            f"The reference package does not import ({error}). It asks for an OpenCV with windows, so install it "
+            "without dependencies: pip install --no-deps imagecorruptions-imaug==1.1.5; or use --no-reference."
+        ) from error
+    cv2.setNumThreads(1)
+    warnings.simplefilter("ignore")
+    return imagecorruptions.corrupt
+
+
+def _timing(
+    name: str,
+    images: torch.Tensor,
+    severities: Sequence[float],
+    reference: Callable[[np.ndarray, int, str], np.ndarray] | None,
+    options: argparse.Namespace,
+) -> Timing:
+    clock = time.process_time if options.threads == 1 and options.device == "cpu" else time.perf_counter
+    ours, theirs = [], []
+    rows = np.ascontiguousarray(images.permute(0, 2, 3, 1).cpu().numpy())
+    for severity in severities:
+        _ours(images, name, severity, 0, options)  # compiles, reads textures, fills tables
+        if reference:
+            reference(rows[0], int(severity), name)
+        best, best_reference = float("inf"), float("inf")
+        for number in range(options.rounds):
+            start = clock()
+            _ours(images, name, severity, number, options)
+            best = min(best, (clock() - start) / len(images))
+            if reference:
+                some = [rows[(number + index) % len(rows)] for index in range(options.reference_images)]
+                start = clock()
+                for row in some:
+                    reference(row, int(severity), name)
+                best_reference = min(best_reference, (clock() - start) / len(some))
+        ours.append(best * 1e3)
+        theirs.append(best_reference * 1e3)
+    return Timing(name, float(np.mean(ours)), float(np.mean(theirs)) if reference else None)
+
+
+def _ours(images: torch.Tensor, name: str, severity: float, seed: int, options: argparse.Namespace) -> None:
+    corrupt(images, name, severity, seed=seed, backend=options.backend)
+    if options.device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def _compare_threads(
+    images: torch.Tensor, names: Sequence[str], severities: Sequence[float], options: argparse.Namespace
+) -> None:
+    """Clock time with one thread and with `--threads`, in turns."""
+    totals = np.zeros(2)
+    print(f"{'corruption':18s} {'1 thread':>9s} {f'{options.threads} threads':>9s} {'gain':>6s}")
+    for name in names:
+        best = np.full((2, len(severities)), np.inf)
+        for number in range(options.rounds):
+            for index, severity in enumerate(severities):
+                for column, threads in enumerate((1, options.threads)):
+                    torch.set_num_threads(threads)
+                    if number == 0:
+                        _ours(images, name, severity, 0, options)
+                    start = time.perf_counter()
+                    _ours(images, name, severity, number, options)
+                    best[column, index] = min(best[column, index], (time.perf_counter() - start) / len(images) * 1e3)
+        one, several = best.mean(1)
+        if name in COMMON:
+            totals += one, several
+        print(f"{name:18s} {one:9.3f} {several:9.3f} {one / several:5.2f}x", flush=True)
+    if totals[1]:
+        print(f"{'sum of the common':18s} {totals[0]:9.3f} {totals[1]:9.3f} {totals[0] / totals[1]:5.2f}x")
+
+
+def _print(timings: Sequence[Timing]) -> None:
+    print("| corruption | reference | ours | ratio |\n|---|---:|---:|---:|")
+    for timing in timings:
+        reference = f"{timing.reference:.3f}" if timing.reference else "-"
+        print(f"| {timing.name} | {reference} | {timing.ours:.3f} | {timing.ratio:.1f}x |")
+    for title, names in (
+        ("sum of the 15 common", COMMON),
+        ("the same without glass_blur", [name for name in COMMON if name != "glass_blur"]),
+        ("sum of all", ALL),
+    ):
+        chosen = [timing for timing in timings if timing.name in names]
+        ours, reference = sum(t.ours for t in chosen), sum(t.reference or 0 for t in chosen)
+        if len(chosen) > 1:
+            print(f"| **{title}** ({len(chosen)}) | {reference:.2f} | {ours:.2f} | {reference / ours:.1f}x |")
+    if timings[0].reference:
+        mean = float(np.exp(np.mean([np.log(timing.ratio) for timing in timings])))
+        print(f"\nGeometric mean of the {len(timings)} ratios: {mean:.1f}x. Weakest: ", end="")
+        print(", ".join(f"{t.name} {t.ratio:.2f}x" for t in sorted(timings, key=lambda t: t.ratio)[:3]))
