@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from weatherglass.errors import UserError
+from weatherglass.evaluation.record import Observations
 from weatherglass.evaluation.runs import Run
 
 
@@ -56,7 +57,7 @@ def outcomes_of(run: Run, conditions: Sequence[str] | None = None) -> Outcomes:
     if run.protocol.task != "classification":
         raise UserError(f"'{run.name}' holds results of {run.protocol.task}; summaries exist for classification.")
     names = tuple(conditions) if conditions is not None else _all_conditions(run)
-    kept = [run.store.observations(run.records[n].key, ["rank", "confidence", "nll", "brier"]) for n in names]
+    kept = _read(run, names)
     ids = kept[0].ids
     rows: list[np.ndarray | slice] = [slice(None)] * len(kept)
     left_out = 0
@@ -92,6 +93,15 @@ def align(first: Outcomes, second: Outcomes) -> tuple[Outcomes, Outcomes]:
         raise UserError("The two runs have no image in common; measure both on the same data.")
     ids = tuple(sample for sample in first.ids if sample in shared)
     return first.take(_positions(first.ids, ids)), second.take(_positions(second.ids, ids))
+
+
+def _read(run: Run, names: Sequence[str]) -> list[Observations]:
+    """The observations of some conditions; equal ids are kept once, since they weigh more than all the numbers."""
+    kept: list[Observations] = []
+    for name in names:
+        seen = run.store.observations(run.records[name].key, ["rank", "confidence", "nll", "brier"])
+        kept.append(replace(seen, ids=kept[0].ids) if kept and seen.ids == kept[0].ids else seen)
+    return kept
 
 
 def _all_conditions(run: Run) -> tuple[str, ...]:

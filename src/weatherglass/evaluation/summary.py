@@ -31,7 +31,8 @@ def summarise(
 
     `reference` divides CE and mCE: a run on the same images, 'alexnet', None, or 'auto' (AlexNet where it applies).
     `baselines`, at least three runs on the same images, give the line of effective robustness. The result depends on
-    the measurements and the arguments alone; 50,000 images x 76 conditions x 1000 resamples take about 5 s.
+    the measurements and the arguments alone. 50,000 images x 76 conditions x 1000 resamples, with 1000 classes, take
+    about 10 s of processor time and 0.6 GB.
     Raises `UserError` for a reference measured on other data, a level outside (0, 1), or fewer than 1 resample.
     """
     if not 0 < level < 1 or resamples < 1:

@@ -56,7 +56,7 @@ class Bootstrap:
 
     def counts(self) -> Iterator[Counts]:
         """How often each resample holds each image, as float32 blocks of some resamples; rows sum to `samples`."""
-        rows = max(1, min(256, 2**24 // max(self.samples, 1)))  # 64 MB at most
+        rows = max(1, min(256, 2**23 // max(self.samples, 1)))  # 32 MB at most
         for start in range(0, self.resamples, rows):
             yield np.stack([self._row(row) for row in range(start, min(start + rows, self.resamples))])
 
