@@ -105,7 +105,7 @@ def test_far_pixels_cannot_reach_a_token_through_one_block(vit: nn.Module, image
     structure = find_structure(vit)
     images = images.clone().requires_grad_()
     seen: list[Tensor] = []
-    handle = vit.get_submodule("blocks.0").register_forward_hook(lambda m, i, output: seen.append(output))
+    handle = vit.get_submodule("blocks.0").register_forward_hook(lambda m, i, output: seen.append(output))  # pyright: ignore
     with restricted_attention(vit, AttentionDistance(1), structure):
         vit(images)
     handle.remove()

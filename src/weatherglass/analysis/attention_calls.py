@@ -90,6 +90,7 @@ class AttentionCalls(TorchFunctionMode):
         if not self._keep:
             return F.multi_head_attention_forward(*args, **kwargs)
         output, weights = F.multi_head_attention_forward(*args, **kwargs | {"need_weights": True})
+        assert weights is not None
         self._keep(self._current(), weights.unsqueeze(1))
         return output, weights
 
@@ -115,9 +116,7 @@ def _weights(query: Tensor, key: Tensor, mask: Tensor | None, scale: float | Non
 
 
 @contextmanager
-def watching(
-    model: nn.Module, structure: Structure, blocks: Mapping[str, Block], calls: AttentionCalls
-) -> Iterator[None]:
+def watching(model: nn.Module, blocks: Mapping[str, Block], calls: AttentionCalls) -> Iterator[None]:
     """Within, attention in the token-mixing branches of `blocks` (by name) goes through `calls`."""
     handles = []
     for block in blocks.values():

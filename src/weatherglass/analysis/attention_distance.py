@@ -188,10 +188,9 @@ def parse_attention_distance(text: str) -> AttentionDistance:
     head, _, distance = text.partition("@")
     options = [word for word in head.partition(":")[2].split(",") if word]
     try:
-        chosen = {"distance": float(distance)}
+        made = AttentionDistance(float(distance))
     except ValueError:
         raise UserError(f"'{text}' needs a distance in tokens: write e.g. {NAME}@3.") from None
-    made = AttentionDistance(**chosen)
     for word in options:
         made = _with_option(made, word, text)
     return made
