@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from weatherglass.models.configuration import ChannelProcessing
+from weatherglass.models.linear import Linear, linear
 
 Grid = tuple[int, int]
 Tokens = Float[Tensor, "batch tokens channels"]
@@ -46,12 +47,19 @@ class DepthwiseBranch(nn.Module):
         the map without its constants and, for each of the nine taps and the bias, the constant it contributes
         where it lies inside: (10, channels), to be used with `tap_coverage`.
         """
-        scale = self.bn.weight * torch.rsqrt(self.bn.running_var + self.bn.eps)
-        shift = self.bn.bias - scale * self.bn.running_mean
+        assert self.conv2.bias is not None
+        scale, shift = fixed_affine(self.bn)
         kernel = self.conv2.weight * gain[:, None, None, None]
         constants = torch.cat([kernel.flatten(1) * shift[:, None], (self.conv2.bias * gain)[:, None]], 1).t()
         kernel = kernel * scale[:, None, None, None]
         return F.conv2d(F.gelu(self.conv1(features)), kernel, padding=1, groups=len(gain)), constants
+
+
+def fixed_affine(norm: nn.BatchNorm2d) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
+    """The scale and the shift that a BatchNorm applies once its statistics are fixed."""
+    assert norm.running_var is not None and norm.running_mean is not None
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    return scale, norm.bias - scale * norm.running_mean
 
 
 def tap_coverage(grid: Grid, like: Tensor) -> Float[Tensor, "tokens 10"]:
@@ -72,9 +80,9 @@ class ConvolutionalMlp(nn.Module):
         super().__init__()
         self.skip = skip
         self.gamma = nn.Parameter(torch.ones(hidden))
-        self.fc1 = nn.Linear(width, hidden)
+        self.fc1 = Linear(width, hidden)
         self.dwconv = DepthwiseBranch(hidden)
-        self.fc2 = nn.Linear(hidden, width)
+        self.fc2 = Linear(hidden, width)
         self.drop = nn.Dropout(drop)
         self.se = SqueezeExcite(width) if squeeze_excite else None
 
@@ -108,7 +116,7 @@ class EfficientChannelAttention(nn.Module):
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
         self.mlp_v = mlp
         self.norm_v = nn.LayerNorm(width)
-        self.q = nn.Linear(width, width)
+        self.q = Linear(width, width)
         self.attn_drop = nn.Dropout(attn_drop)
 
     def forward(self, tokens: Tokens, grid: Grid) -> Tokens:
@@ -134,7 +142,7 @@ class PaperChannelAttention(nn.Module):
     def __init__(self, width: int, mlp: nn.Module, *, attn_drop: float = 0.0) -> None:
         super().__init__()
         self.mlp_v = mlp
-        self.q = nn.Linear(width, width, bias=False)
+        self.q = Linear(width, width, bias=False)
         self.attn_drop = nn.Dropout(attn_drop)
 
     def forward(self, tokens: Tokens, grid: Grid) -> Tokens:
@@ -154,8 +162,8 @@ class SelfChannelAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.mlp_v = mlp
-        self.q = nn.Linear(width, width)
-        self.k = nn.Linear(width, width)
+        self.q = Linear(width, width)
+        self.k = Linear(width, width)
         self.attn_drop = nn.Dropout(attn_drop)
 
     def forward(self, tokens: Tokens, grid: Grid) -> Tokens:
@@ -213,7 +221,7 @@ class PointwiseLinear(nn.Module):
         self.weight, self.bias = convolution.weight, convolution.bias
 
     def forward(self, features: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
-        return F.linear(features, self.weight[:, :, 0, 0], self.bias)
+        return linear(features, self.weight[:, :, 0, 0], self.bias)
 
 
 def channel_processing(

@@ -9,12 +9,14 @@ the default and the docstring says so. Tokens are (batch, tokens, channels), row
 """
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from timm.layers import DropPath
+from timm.layers.drop import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -24,12 +26,14 @@ from weatherglass.models.channel_attention import (
     PointwiseLinear,
     Tokens,
     channel_processing,
+    fixed_affine,
     map_to_tokens,
     tokens_to_map,
 )
 from weatherglass.models.configuration import ConvNeXtStem, ConvolutionStem, FanConfig
 from weatherglass.models.convnext import ConvNeXtBackbone, initialise_convnext
 from weatherglass.models.feature_maps import Indices, wanted_maps
+from weatherglass.models.linear import Linear
 
 Map = Float[Tensor, "batch channels height width"]
 
@@ -100,7 +104,7 @@ class Fan(nn.Module):
         )
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.head_drop = nn.Dropout(drop_rate)
-        self.head = nn.Linear(width, num_classes) if num_classes > 0 else nn.Identity()
+        self.head = Linear(width, num_classes) if num_classes > 0 else nn.Identity()
         self.feature_info = self._describe_features()
         self._initialise()
 
@@ -126,10 +130,13 @@ class Fan(nn.Module):
     def _normalised(self, images: Map, *, class_only: bool) -> Tokens:
         tokens, grid = self.patch_embed(checked_images(images, self.in_chans))
         tokens = self._positioned(tokens, grid)
-        for block in self.blocks:
+        for block in self._fan_blocks():
             tokens = self._run(block, tokens, grid)
             grid = block.grid_after(grid)
         return self.norm(self._class_attention(tokens, class_only=class_only))
+
+    def _fan_blocks(self) -> Iterator["FanBlock"]:
+        return cast("Iterator[FanBlock]", iter(self.blocks))
 
     def _positioned(self, tokens: Tokens, grid: Grid) -> Tokens:
         return self.pos_drop(tokens + map_to_tokens(self.pos_embed(grid)))
@@ -159,7 +166,7 @@ class Fan(nn.Module):
                 module = f"patch_embed.backbone.stages.{stage}"
                 rows.append({"num_chs": width, "reduction": stem.patch * 2**stage, "module": module})
         reduction = stem.stride
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self._fan_blocks()):
             reduction *= 1 if block.downsample is None else 2
             rows.append({"num_chs": block.output_width, "reduction": reduction, "module": f"blocks.{index}"})
         final = f"cls_attn_blocks.{len(self.cls_attn_blocks) - 1}"
@@ -190,9 +197,9 @@ class Fan(nn.Module):
             raise UserError(f"output_fmt must be 'NCHW' or 'NLC', got '{output_fmt}'.")
         take, last = wanted_maps(len(self.feature_info), indices)
         maps, tokens, grid = self.patch_embed.with_stages(checked_images(x, self.in_chans))
-        found = [(map_to_tokens(each), tuple(each.shape[2:])) for each in maps]
+        found = [(map_to_tokens(each), (each.shape[2], each.shape[3])) for each in maps]
         tokens = self._positioned(tokens, grid)
-        for block in self.blocks:
+        for block in self._fan_blocks():
             if stop_early and len(found) > last:
                 break
             tokens = self._run(block, tokens, grid)
@@ -237,7 +244,7 @@ class Fan(nn.Module):
         if global_pool is not None:
             self.global_pool = checked_pooling(global_pool)
         weight = self.norm.weight if isinstance(self.norm, nn.LayerNorm) else next(self.parameters())
-        head = nn.Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
+        head = Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
         head.apply(initialise_linear)
         self.head = head.to(weight)
 
@@ -267,7 +274,8 @@ class Fan(nn.Module):
                 if isinstance(module, nn.Conv2d) and ("dwconv" in name or "downsample" in name):
                     fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
                     nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-                    nn.init.zeros_(module.bias)
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
         if isinstance(self.head, nn.Linear):
             with torch.no_grad():
                 self.head.weight.mul_(self.config.head_init_scale)
@@ -276,19 +284,18 @@ class Fan(nn.Module):
 # ------------------------------------------------------------------------------------------------ patchifiers
 
 
-class ConvolutionNorm(nn.Sequential):
+class ConvolutionNorm(nn.ModuleList):
     """A 3x3 stride-2 convolution and its BatchNorm, which the convolution takes up once statistics are fixed."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(outputs))
+        super().__init__([nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(outputs)])
 
     def forward(self, features: Map) -> Map:
-        convolution, norm = self
+        convolution, norm = cast("tuple[nn.Conv2d, nn.BatchNorm2d]", tuple(self))
         if norm.training:
             return norm(convolution(features))
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        weight = convolution.weight * scale[:, None, None, None]
-        return F.conv2d(features, weight, norm.bias - scale * norm.running_mean, stride=2, padding=1)
+        scale, shift = fixed_affine(norm)
+        return F.conv2d(features, convolution.weight * scale[:, None, None, None], shift, stride=2, padding=1)
 
 
 class ConvolutionPatchEmbed(nn.Module):
@@ -427,9 +434,9 @@ class TokenMixing(nn.Module):
         super().__init__()
         self.heads = heads
         self.attn_drop = attn_drop
-        self.q = nn.Linear(width, width)
-        self.kv = nn.Linear(width, 2 * width)
-        self.proj = nn.Linear(width, width)
+        self.q = Linear(width, width)
+        self.kv = Linear(width, 2 * width)
+        self.proj = Linear(width, width)
         self.proj_drop = nn.Dropout(drop)
 
     def forward(self, tokens: Tokens) -> Tokens:
@@ -464,11 +471,11 @@ class ClassAttention(nn.Module):
     def __init__(self, width: int, heads: int, *, drop: float = 0.0, attn_drop: float = 0.0) -> None:
         super().__init__()
         self.heads = heads
-        self.q = nn.Linear(width, width)
-        self.k = nn.Linear(width, width)
-        self.v = nn.Linear(width, width)
+        self.q = Linear(width, width)
+        self.k = Linear(width, width)
+        self.v = Linear(width, width)
         self.attn_drop = nn.Dropout(attn_drop)
-        self.proj = nn.Linear(width, width)
+        self.proj = Linear(width, width)
         self.proj_drop = nn.Dropout(drop)
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "batch 1 channels"]:
@@ -519,8 +526,8 @@ class Mlp(nn.Module):
 
     def __init__(self, width: int, hidden: int, *, drop: float = 0.0) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, hidden)
-        self.fc2 = nn.Linear(hidden, width)
+        self.fc1 = Linear(width, hidden)
+        self.fc2 = Linear(hidden, width)
         self.drop = nn.Dropout(drop)
 
     def forward(self, tokens: Tokens) -> Tokens:

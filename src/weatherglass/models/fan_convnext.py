@@ -9,7 +9,7 @@ Nothing else differs from ConvNeXt (Liu et al., CVPR 2022).
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from timm.layers import DropPath
+from timm.layers.drop import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -17,9 +17,10 @@ from weatherglass.errors import UserError
 from weatherglass.models.channel_attention import ConstantGate, EfficientChannelAttention, Grid, Tokens
 from weatherglass.models.configuration import ConvNeXtConfig
 from weatherglass.models.convnext import ChannelLayerNorm, Map, MapLayerNorm, initialise_convnext
-from weatherglass.models.fan import Mlp, checked_images, initialise_linear
+from weatherglass.models.fan import checked_images, initialise_linear
 from weatherglass.models.fan_swin import drop_path_ramp
 from weatherglass.models.feature_maps import Indices, wanted_maps
+from weatherglass.models.linear import Linear
 
 
 class FanConvNeXt(nn.Module):
@@ -66,7 +67,7 @@ class FanConvNeXt(nn.Module):
         )
         self.norm = ChannelLayerNorm(self.embed_dim)
         self.head_drop = nn.Dropout(drop_rate)
-        self.head = nn.Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
+        self.head = Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
         self.feature_info: list[dict[str, str | int]] = [
             {"num_chs": width, "reduction": config.patch * 2**stage, "module": f"stages.{stage}"}
             for stage, width in enumerate(config.widths)
@@ -141,8 +142,8 @@ class FanConvNeXt(nn.Module):
         self.num_classes = num_classes
         if global_pool is not None:
             self.global_pool = checked_pooling(global_pool)
-        head = nn.Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
-        self.head = head.apply(initialise_linear).to(self.stem[0].weight)
+        head = Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
+        self.head = head.apply(initialise_linear).to(next(self.stem.parameters()))
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the activations of every block in the backward pass instead of keeping them."""
@@ -212,8 +213,13 @@ class FanConvNeXtBlock(nn.Module):
         return features + branch.transpose(1, 2).unflatten(2, (height, width))
 
 
-class PixelMlp(Mlp):
+class PixelMlp(nn.Module):
     """ConvNeXt's inverted bottleneck, in the place of FAN's convolutional MLP."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = Linear(width, hidden)
+        self.fc2 = Linear(hidden, width)
 
     def forward(self, tokens: Tokens, grid: Grid) -> Tokens:
         return self.fc2(F.gelu(self.fc1(tokens)))

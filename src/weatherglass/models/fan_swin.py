@@ -6,10 +6,13 @@ from FAN-ViT: the MLP has no skip around its depthwise branch, there is no Layer
 the last stage keeps the plain MLP. Tokens are (batch, tokens, channels), row-major on `grid` = (height, width).
 """
 
+from collections.abc import Iterator
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from timm.layers import DropPath
+from timm.layers.drop import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -25,6 +28,7 @@ from weatherglass.models.channel_attention import (
 from weatherglass.models.configuration import SwinConfig
 from weatherglass.models.fan import Map, Mlp, checked_images, initialise_linear
 from weatherglass.models.feature_maps import Indices, wanted_maps
+from weatherglass.models.linear import Linear
 
 MASKED = -100.0
 """Added to the attention of two tokens that a cyclic shift has brought together."""
@@ -88,7 +92,7 @@ class FanSwin(nn.Module):
         )
         self.norm = nn.LayerNorm(self.embed_dim)
         self.head_drop = nn.Dropout(drop_rate)
-        self.head = nn.Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
+        self.head = Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
         self.feature_info: list[dict[str, str | int]] = [
             {"num_chs": config.width * 2**stage, "reduction": config.patch * 2**stage, "module": f"layers.{stage}"}
             for stage in range(len(config.depths))
@@ -103,7 +107,7 @@ class FanSwin(nn.Module):
     def forward_features(self, images: Map) -> Tokens:
         """Normalised tokens of the last stage."""
         tokens, grid = self._embed(images)
-        for stage in self.layers:
+        for stage in self._stages():
             tokens = stage(tokens, grid, recompute=self._recompute)
             grid = stage.grid_after(grid)
         return self.norm(tokens)
@@ -114,6 +118,9 @@ class FanSwin(nn.Module):
             tokens = tokens.mean(dim=1)
         tokens = self.head_drop(tokens)
         return tokens if pre_logits else self.head(tokens)
+
+    def _stages(self) -> Iterator["SwinStage"]:
+        return cast("Iterator[SwinStage]", iter(self.layers))
 
     @property
     def _recompute(self) -> bool:
@@ -156,7 +163,7 @@ class FanSwin(nn.Module):
         take, last = wanted_maps(len(self.layers), indices)
         tokens, grid = self._embed(x)
         found: list[Tensor] = []
-        for index, stage in enumerate(self.layers):
+        for index, stage in enumerate(self._stages()):
             if stop_early and index > last:
                 break
             tokens = stage.mix(tokens, grid, recompute=self._recompute)
@@ -193,7 +200,7 @@ class FanSwin(nn.Module):
         self.num_classes = num_classes
         if global_pool is not None:
             self.global_pool = checked_pooling(global_pool)
-        head = nn.Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
+        head = Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
         self.head = head.apply(initialise_linear).to(self.patch_embed.proj.weight)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
@@ -222,7 +229,8 @@ class FanSwin(nn.Module):
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d) and "dwconv" in name:
                 nn.init.normal_(module.weight, std=(2 / 9) ** 0.5)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
             elif isinstance(module, WindowAttention):
                 nn.init.trunc_normal_(module.relative_position_bias_table, std=0.02)
 
@@ -360,8 +368,8 @@ class WindowAttention(nn.Module):
         self.attn_drop = attn_drop
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
         self.register_buffer("relative_position_index", relative_positions(window))
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.proj = Linear(width, width)
         self.proj_drop = nn.Dropout(drop)
 
     def forward(self, windows: Tokens, mask: Float[Tensor, "windows n n"] | None = None) -> Tokens:
@@ -381,7 +389,7 @@ class PatchMerging(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
+        self.reduction = Linear(4 * width, 2 * width, bias=False)
         self.norm = nn.LayerNorm(4 * width)
 
     def forward(self, tokens: Tokens, grid: Grid) -> Tokens:
