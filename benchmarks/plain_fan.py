@@ -8,6 +8,7 @@ the package's models by name.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -51,7 +52,7 @@ class PlainStem(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         widths = [3, width // 8, width // 4, width // 2, width]
-        for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        for inputs, outputs in pairwise(widths):
             convolution = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
             layers += [nn.Sequential(convolution, nn.BatchNorm2d(outputs)), nn.GELU()]
         self.proj = nn.Sequential(*layers[:-1])

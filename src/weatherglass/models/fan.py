@@ -27,6 +27,7 @@ from weatherglass.models.channel_attention import (
     Tokens,
     channel_processing,
     fixed_affine,
+    map_gelu,
     map_to_tokens,
     tokens_to_map,
 )
@@ -298,6 +299,13 @@ class ConvolutionNorm(nn.ModuleList):
         return F.conv2d(features, convolution.weight * scale[:, None, None, None], shift, stride=2, padding=1)
 
 
+class MapGelu(nn.Module):
+    """`map_gelu` as a layer."""
+
+    def forward(self, features: Map) -> Map:
+        return map_gelu(features)
+
+
 class ConvolutionPatchEmbed(nn.Module):
     """FAN-ViT: log2(stride) convolutions of doubling width; any size, the grid is rounded up."""
 
@@ -312,7 +320,7 @@ class ConvolutionPatchEmbed(nn.Module):
         widths = [channels, *(width >> shift for shift in reversed(range(halvings)))]
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
-            layers += [ConvolutionNorm(inputs, outputs), nn.GELU()]
+            layers += [ConvolutionNorm(inputs, outputs), MapGelu()]
         self.proj = nn.Sequential(*layers[:-1])
 
     def forward(self, images: Map) -> tuple[Tokens, Grid]:
@@ -442,8 +450,19 @@ class TokenMixing(nn.Module):
     def forward(self, tokens: Tokens) -> Tokens:
         query = self.q(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2)  # batch heads tokens d
         key, value = self.kv(tokens).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=self.attn_drop if self.training else 0.0)
+        mixed = attend(query, key, value, drop=self.attn_drop if self.training else 0.0)
         return self.proj_drop(self.proj(mixed.transpose(1, 2).flatten(2)))
+
+
+def attend(
+    query: Float[Tensor, "b h n d"], key: Float[Tensor, "b h m d"], value: Float[Tensor, "b h m d"], *, drop: float
+) -> Float[Tensor, "b h n d"]:
+    """`softmax(query key^T / sqrt(d)) value`, fused, save where PyTorch's fused backward pass is the slow one."""
+    if query.device.type == "cpu" and query.dtype is torch.bfloat16 and query.requires_grad:
+        with torch.autocast("cpu", enabled=False):
+            weights = (query * query.shape[3] ** -0.5 @ key.transpose(2, 3)).softmax(dim=3)
+            return F.dropout(weights, drop) @ value
+    return F.scaled_dot_product_attention(query, key, value, dropout_p=drop)
 
 
 class TokenDownsample(nn.Module):
