@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from weatherglass.catalog import Catalog
-from weatherglass.corruptions import blur, digital, noise, weather
+from weatherglass.corruptions import blur, camera, digital, heldout, noise, weather
 from weatherglass.corruptions.frost import Textures
 from weatherglass.corruptions.severity import Level
 from weatherglass.randomness import Draws
@@ -64,5 +64,21 @@ KERNELS: Catalog[Kernel] = Catalog(
         "gaussian_blur": Kernel(blur.gaussian_blur),
         "spatter": Kernel(weather.spatter, draws=True),
         "saturate": Kernel(digital.saturate),
+        "blue_noise": Kernel(heldout.blue_noise, draws=True),
+        "brown_noise": Kernel(heldout.brown_noise, draws=True),
+        "checkerboard": Kernel(heldout.checkerboard, draws=True),
+        "cocentric_waves": Kernel(heldout.cocentric_waves, draws=True),
+        "single_frequency": Kernel(heldout.single_frequency, draws=True),
+        "plasma_overlay": Kernel(heldout.plasma_overlay, draws=True),
+        "chromatic_aberration": Kernel(heldout.transverse_chromatic_aberration),
+        "pinch_and_twirl": Kernel(heldout.pinch_and_twirl, draws=True),
+        "sparkles": Kernel(heldout.sparkles, draws=True),
+        "inverse_sparkles": Kernel(heldout.inverse_sparkles, draws=True),
+        "low_light": Kernel(camera.low_light, draws=True),
+        "disk_defocus": Kernel(camera.disk_defocus),
+        "recompression": Kernel(camera.recompression),
+        "resize_chain": Kernel(camera.resize_chain),
+        "dead_pixels": Kernel(camera.dead_pixels, draws=True),
+        "rain": Kernel(camera.rain, draws=True),
     },
 )

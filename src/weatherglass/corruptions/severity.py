@@ -18,6 +18,7 @@ Level = Mapping[str, float | int | bool]
 Levels = tuple[Level, Level, Level, Level, Level]
 
 HENDRYCKS = "Hendrycks and Dietterich 2019"
+MINTUN = "after Mintun et al. 2021, parameters ours"
 DEFINITIONS = ("imagecorruptions", "imagenet-c")
 CALIBRATIONS = (224, 64, 32)
 
@@ -312,6 +313,111 @@ CORRUPTIONS: Catalog[Corruption] = Catalog(
                     224: columns(factor=(0.3, 0.1, 2.0, 5.0, 20.0), shift=(0.0, 0.0, 0.0, 0.1, 0.2)),
                     64: columns(factor=(0.3, 0.1, 2.0, 5.0, 30.0), shift=(0.0, 0.0, 0.0, 0.1, 0.2)),
                     32: columns(factor=(0.3, 0.1, 1.5, 2.0, 2.5), shift=(0.0, 0.0, 0.0, 0.1, 0.2)),
+                },
+            ),
+            Corruption(
+                "blue_noise", "held-out", "noise of fine grain", MINTUN, True,
+                {224: columns(scale=(0.08, 0.12, 0.18, 0.26, 0.38))},
+            ),
+            Corruption(
+                "brown_noise", "held-out", "noise of coarse clouds", MINTUN, True,
+                {224: columns(scale=(0.08, 0.12, 0.18, 0.26, 0.38))},
+            ),
+            Corruption(
+                "checkerboard", "held-out", "squares of a board hide the picture", MINTUN, True,
+                {224: columns(share=(0.2, 0.35, 0.5, 0.7, 0.9), cells=(12, 12, 12, 12, 12))},
+            ),
+            Corruption(
+                "cocentric_waves", "held-out", "rings of light around a point", MINTUN, True,
+                {
+                    224: columns(amplitude=(0.08, 0.14, 0.2, 0.28, 0.36), **same(wavelength=14.0)),
+                    64: columns(amplitude=(0.08, 0.14, 0.2, 0.28, 0.36), **same(wavelength=6.0)),
+                    32: columns(amplitude=(0.08, 0.14, 0.2, 0.28, 0.36), **same(wavelength=4.0)),
+                },
+            ),
+            Corruption(
+                "single_frequency", "held-out", "a coloured grating", MINTUN, True,
+                {
+                    224: columns(amplitude=(0.08, 0.14, 0.2, 0.28, 0.36), **same(wavelength=10.0)),
+                    64: columns(amplitude=(0.08, 0.14, 0.2, 0.28, 0.36), **same(wavelength=5.0)),
+                    32: columns(amplitude=(0.08, 0.14, 0.2, 0.28, 0.36), **same(wavelength=3.5)),
+                },
+            ),
+            Corruption(
+                "plasma_overlay", "held-out", "a coloured plasma fractal over the picture", MINTUN, True,
+                {224: columns(weight=(0.2, 0.3, 0.4, 0.5, 0.6), **same(decay=1.8))},
+            ),
+            Corruption(
+                "chromatic_aberration", "held-out", "red and blue of different size", MINTUN, False,
+                {
+                    224: columns(spread=(0.01, 0.02, 0.03, 0.045, 0.06)),
+                    64: columns(spread=(0.02, 0.035, 0.05, 0.07, 0.09)),
+                    32: columns(spread=(0.03, 0.05, 0.07, 0.1, 0.13)),
+                },
+            ),
+            Corruption(
+                "pinch_and_twirl", "held-out", "a whirl around a point", MINTUN, True,
+                {224: columns(twirl=(0.6, 1.0, 1.5, 2.1, 2.8), **same(radius_of_side=0.6))},
+            ),
+            Corruption(
+                "sparkles", "held-out", "stars of light", MINTUN, True,
+                {
+                    224: columns(count=(4, 8, 14, 22, 32), size=(10.0, 12.0, 14.0, 17.0, 20.0)),
+                    64: columns(count=(3, 5, 8, 12, 16), size=(4.0, 5.0, 6.0, 7.0, 8.0)),
+                    32: columns(count=(2, 3, 4, 6, 8), size=(2.0, 2.5, 3.0, 3.5, 4.0)),
+                },
+            ),
+            Corruption(
+                "inverse_sparkles", "held-out", "dark stars", MINTUN, True,
+                {
+                    224: columns(count=(4, 8, 14, 22, 32), size=(10.0, 12.0, 14.0, 17.0, 20.0)),
+                    64: columns(count=(3, 5, 8, 12, 16), size=(4.0, 5.0, 6.0, 7.0, 8.0)),
+                    32: columns(count=(2, 3, 4, 6, 8), size=(2.0, 2.5, 3.0, 3.5, 4.0)),
+                },
+            ),
+            Corruption(
+                "low_light", "camera", "dusk: few photons, read noise, gained up", "ours, after Foi et al. 2008", True,
+                {
+                    224: columns(
+                        exposure=(0.4, 0.25, 0.15, 0.08, 0.04), photons=(1000.0, 600.0, 400.0, 250.0, 150.0),
+                        read_noise=(2.0, 2.0, 3.0, 3.0, 4.0),
+                    )
+                },
+            ),
+            Corruption(
+                "disk_defocus", "camera", "out of focus in linear light, smooth rim", "ours", False,
+                {
+                    224: columns(radius=(1.5, 2.5, 4.0, 6.0, 8.0)),
+                    64: columns(radius=(0.7, 1.0, 1.5, 2.2, 3.0)),
+                    32: columns(radius=(0.4, 0.6, 0.8, 1.1, 1.5)),
+                },
+            ),
+            Corruption(
+                "recompression", "delivery", "passed on: JPEG and WebP in turns", "ours", False,
+                {224: columns(quality=(60, 45, 35, 25, 15), times=(2, 3, 4, 5, 6))},
+            ),
+            Corruption(
+                "resize_chain", "delivery", "shrunk without antialiasing and enlarged again", "ours", False,
+                {
+                    224: columns(fraction=(0.7, 0.55, 0.45, 0.35, 0.25), times=(1, 1, 2, 2, 2)),
+                    32: columns(fraction=(0.9, 0.8, 0.7, 0.6, 0.5), times=(1, 1, 2, 2, 2)),
+                },
+            ),
+            Corruption(
+                "dead_pixels", "camera", "stuck places of the sensor", "ours", True,
+                {224: columns(share=(0.002, 0.005, 0.01, 0.03, 0.06))},
+            ),
+            Corruption(
+                "rain", "camera", "streaks of rain", "ours", True,
+                {
+                    224: columns(
+                        drops=(8.0, 14.0, 22.0, 32.0, 45.0), length=(12.0, 15.0, 18.0, 22.0, 26.0),
+                        opacity=(0.35, 0.42, 0.5, 0.6, 0.7),
+                    ),
+                    32: columns(
+                        drops=(40.0, 60.0, 80.0, 110.0, 150.0), length=(4.0, 5.0, 6.0, 7.0, 8.0),
+                        opacity=(0.35, 0.42, 0.5, 0.6, 0.7),
+                    ),
                 },
             ),
         )

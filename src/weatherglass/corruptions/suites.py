@@ -13,6 +13,12 @@ COMMON = (*NOISE, *BLUR, *WEATHER, *DIGITAL)
 EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
 ALL = (*COMMON, *EXTRA)
 
+HELD_OUT = (
+    *("blue_noise", "brown_noise", "checkerboard", "cocentric_waves", "single_frequency"),
+    *("plasma_overlay", "chromatic_aberration", "pinch_and_twirl", "sparkles", "inverse_sparkles"),
+)
+CAMERA = ("low_light", "disk_defocus", "dead_pixels", "rain", "recompression", "resize_chain")
+
 FAN = (
     *("motion_blur", "defocus_blur", "glass_blur", "gaussian_blur"),
     *("gaussian_noise", "impulse_noise", "shot_noise", "speckle_noise"),
@@ -70,6 +76,8 @@ SUITES: Catalog[Suite] = Catalog(
                 weaker=("gaussian_noise", "impulse_noise", "shot_noise", "speckle_noise"),
             ),
             _suite("coco-c", "the 16 corruptions of cityscapes-c at all 5 severities (Zhou et al. 2022)", DRIVING),
+            _suite("held-out", "10 corruptions unlike the 15, after ImageNet-C-bar (Mintun et al. 2021)", HELD_OUT),
+            _suite("camera", "6 conditions of cameras and delivery, ours", CAMERA),
             _suite("all", "all 19 published corruptions, 5 severities", ALL),
         )
     },
