@@ -215,11 +215,13 @@ _job: CopyJob | None = None
 def _start_process(job: CopyJob) -> None:
     import signal
 
+    import cv2
     import torch
 
     global _job  # noqa: PLW0603  (a process of a pool is told its job once)
     _job = job
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the pool in good order
 
 
