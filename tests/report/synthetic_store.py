@@ -34,6 +34,8 @@ class Recipe:
     samples: int = 300
     classes: Sequence[str] = tuple("0123456789")
     pictures: int = 2
+    gap: float = 0.35
+    """By how much each model's margin is below that of the one before."""
     ids: str = "test/{:05d}"
     data: str = "digits"
     failed: Sequence[str] = ()
@@ -54,7 +56,7 @@ def make_store(path: Path, recipe: Recipe = Recipe()) -> Store:
         changes = recipe.protocols[position] if position < len(recipe.protocols) else {}
         protocol = replace(_protocol(recipe, model), **changes)
         store.put_data(_manifest(recipe, protocol))
-        skill = 5.5 - 0.35 * position
+        skill = 5.5 - recipe.gap * position
         for text, kind, severity in _conditions(recipe):
             stress = _stress(kind, severity) * (1 - 0.12 * (position % 3))
             outputs = _outputs(labels, skill - hardness - stress, len(recipe.classes), seed=(position, len(text)))

@@ -215,6 +215,15 @@ def test_unusual_stores_give_sensible_pages(tmp_path: Path, recipe: Recipe, said
     assert made.save_figures(tmp_path / "figures")
 
 
+def test_best_is_only_said_of_a_lead_beyond_chance(tmp_path: Path) -> None:
+    _, equal = page_of(tmp_path / "equal", Recipe(models=("vit", "cnn"), kinds=("fog",), samples=60))
+    assert "Whether it is really the best is open" in equal.words
+    assert "holds best" not in equal.words
+    _, apart = page_of(tmp_path / "apart", Recipe(models=("vit", "cnn"), kinds=("fog",), samples=100, gap=3))
+    assert "holds best" in apart.words
+    assert "significant" in apart.words
+
+
 def test_data_of_one_name_are_told_apart(tmp_path: Path) -> None:
     recipe = Recipe(models=("vit", "vit"), kinds=("fog",), samples=60, protocols=({}, {"data": "e" * 32}))
     made, page = page_of(tmp_path, recipe)

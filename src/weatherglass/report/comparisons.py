@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from weatherglass.errors import UserError
 from weatherglass.evaluation.comparison import AggregateComparison, Comparison, compare
 from weatherglass.report.content import DataGroup, ModelView
-from weatherglass.report.words import count, number, signed
+from weatherglass.report.words import count, listed, number, signed
 
 MOST_RIVALS = 8
 
@@ -76,7 +76,11 @@ def told_apart(best: ModelView, rivals: list[Rival], level: str) -> str:
             f"Whether it is really the best is open: its lead of {gap} over {first.view.label} {where} may be chance "
             f"{how}{others}."
         )
+    if first.aggregate.verdict == "better":  # possible where the two were not measured in the same conditions
+        ahead = f"{number(lead.value)} points ({level} interval {signed(lead.low)} to {signed(lead.high)})"
+        return f"In the conditions that both were measured in, {first.view.label} leads {best.label} by {ahead}."
     sentence = f"{best.label} leads {first.view.label} by {gap} {where} {how}: significant"
     if not equal and len(rivals) > 1:
-        return f"{sentence}, as are its leads over the other {count(len(rivals) - 1, 'model')}."
+        rest = [rival.view.label for rival in rivals[1:]]
+        return f"{sentence}, as {'is its lead' if len(rest) == 1 else 'are its leads'} over {listed(rest, 3)}."
     return f"{sentence}."

@@ -16,7 +16,7 @@ def title_of(content: Content) -> str:
 def verdicts_of(group: DataGroup, rivals: list[Rival]) -> list[str]:
     """What a hurried reader needs to know of one data set."""
     best = group.models[0]
-    leading = len(group.models) > 1 and (not rivals or rivals[0].significant)
+    leading = bool(rivals) and rivals[0].aggregate.verdict == "worse"
     sentences = [_holds_up(best, leading), _worst(best)]
     if len(group.models) > 1:
         sentences.insert(1, told_apart(best, rivals, f"{best.summary.level:.0%}"))
