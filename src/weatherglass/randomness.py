@@ -71,7 +71,8 @@ class Draws:
     def normal(self, stream: str, *shape: int, device: torch.device | str = "cpu") -> Float[Tensor, "rows ..."]:
         """float32 with mean 0 and variance 1; shape (rows, *shape). See `NORMAL_LEVELS` for the resolution."""
         table = normal_table(torch.device(device))
-        return table.take(self.bits16(stream, *shape, device=device).long())
+        # Read as signed, the upper half of the draws counts from the end of the table: the same entries.
+        return table.take(self._bits(stream, 4, shape, torch.int16, device).long())
 
     def integers(
         self, stream: str, high: int, *shape: int, device: torch.device | str = "cpu"

@@ -100,20 +100,20 @@ def shuffle_source(bits: Int[Tensor, "batch height width"], reach: int) -> Int[T
     become: its source is found at the end of a chain, which pointer doubling follows for all pixels at once.
     """
     height, width = bits.shape[-2:]
-    steps = 2 * reach
-    offset = (bits * (steps * steps)) >> 16
-    right, down = offset % steps - reach, offset // steps - reach
-    pixel = torch.arange(height * width, device=bits.device).view(height, width)
-    inner = _destinations(height, width, reach, bits.device)
-    target = torch.where(inner, pixel + down * width + right, pixel).flatten(1)  # b (h w)
-    goes_on = (target > pixel.flatten()) & inner.flatten()[target]
-    source = target
-    while goes_on.any():
-        source, goes_on = (
-            torch.where(goes_on, source.gather(1, source), source),
-            goes_on & goes_on.gather(1, source),
-        )
-    return source
+    steps, pixels = 2 * reach, height * width
+    offset = torch.arange(steps * steps, device=bits.device)
+    moves = (offset // steps - reach) * width + offset % steps - reach
+    pixel = torch.arange(pixels, device=bits.device)
+    inner = _destinations(height, width, reach, bits.device).flatten()
+    chosen = bits.flatten(1).long().mul_(steps * steps).bitwise_right_shift_(16)
+    target = torch.where(inner, pixel + moves.take(chosen), pixel)  # b (h w)
+    goes_on = (target > pixel) & inner.take(target)
+    # A chain that has ended points beyond the image, where every place points at itself.
+    chain = torch.cat([torch.where(goes_on, target, target + pixels), (pixel + pixels).expand_as(target)], 1)
+    ends = chain[:, :pixels]
+    while ends.amin() < pixels:
+        ends.copy_(chain.gather(1, ends))
+    return ends - pixels
 
 
 def _destinations(height: int, width: int, reach: int, device: torch.device) -> Bool[Tensor, "height width"]:

@@ -215,12 +215,12 @@ def _by_torch(batch: Tensor, name: str, level: Level, draws: Draws, frost: str) 
     with torch.inference_mode():
         for start in range(0, len(batch), piece):
             part = batch[start : start + piece]
-            images = part.to(torch.float32)
+            images = part.to(torch.float32, copy=True)
             images = images.div_(255) if eight_bit else images
             around = Circumstances(draws[start : start + piece], eight_bit, lambda: frost_textures(frost))
             disturbed = kernel(images.contiguous(), level, around).clamp_(0, 1)
             if eight_bit:
-                disturbed = disturbed.mul_(255).add_(TRUNCATION).floor_()
+                disturbed = disturbed.mul_(255).add_(TRUNCATION)  # stored as uint8 it is truncated
             result[start : start + piece] = disturbed
     return result
 
