@@ -99,3 +99,22 @@ class PlainConfig:
     heads: tuple[int, ...] = ()
     patch: int = 4
     window: int = 4
+
+
+@dataclass(frozen=True)
+class RvtConfig:
+    """RVT* (Mao et al., "Towards Robust Vision Transformer", CVPR 2022), a baseline of FAN table 11."""
+
+    depth: int
+    width: int
+    heads: int
+    mlp_ratio: float = 4.0
+
+
+@dataclass(frozen=True)
+class StrongResNetConfig:
+    """ResNet-50* (FAN tables 3 and 4): squeeze and excitation, shortcuts that shrink by strided convolution."""
+
+    depths: tuple[int, ...] = (3, 4, 6, 3)
+    shortcut_kernel: int = 3
+    """3 reads "strided convolution" as a 3x3 one in the shortcut (50 M parameters); 1 is the usual one (28 M)."""

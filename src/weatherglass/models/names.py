@@ -10,10 +10,12 @@ from weatherglass.models.configuration import (
     ConvolutionStem,
     FanConfig,
     PlainConfig,
+    RvtConfig,
+    StrongResNetConfig,
     SwinConfig,
 )
 
-Config = FanConfig | SwinConfig | ConvNeXtConfig | PlainConfig
+Config = FanConfig | SwinConfig | ConvNeXtConfig | PlainConfig | RvtConfig | StrongResNetConfig
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,17 @@ _CONVNEXTS = [
     )
 ]
 
+_BASELINES = [
+    ModelName("rvt_small_star", RvtConfig(12, 384, 6), "RVT-S* (baseline): 12 blocks, width 384", 23_198_296),
+    ModelName("rvt_base_star", RvtConfig(12, 768, 12), "RVT-B* (baseline): 12 blocks, width 768", 90_143_752),
+    ModelName(
+        "resnet50_star",
+        StrongResNetConfig(),
+        "ResNet-50* (baseline): SE, strided 3x3 shortcuts",
+        50_108_120,
+    ),
+]
+
 MODELS = Catalog(
     "model",
     {
@@ -212,6 +225,7 @@ MODELS = Catalog(
         for model in (
             *_PUBLISHED,
             *_CONVNEXTS,
+            *_BASELINES,
             *_processing("fan_vit_small", _SMALL, 224, 1000),
             *_micro(32),
             *_processing("fan_vit_micro_32", _VIT_MICRO, 32, 10),

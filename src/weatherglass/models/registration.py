@@ -14,7 +14,15 @@ from torch import nn
 
 from weatherglass.errors import UserError
 from weatherglass.models.checkpoint import load_checkpoint
-from weatherglass.models.configuration import ConvNeXtConfig, ConvNeXtStem, FanConfig, PlainConfig, SwinConfig
+from weatherglass.models.configuration import (
+    ConvNeXtConfig,
+    ConvNeXtStem,
+    FanConfig,
+    PlainConfig,
+    RvtConfig,
+    StrongResNetConfig,
+    SwinConfig,
+)
 from weatherglass.models.names import MODELS, Config, ModelName, published_weights
 from weatherglass.models.published_names import fan_state_dict
 
@@ -43,11 +51,11 @@ def _first_convolution(model: ModelName) -> str | None:
     match model.config:
         case FanConfig(stem=ConvNeXtStem()):
             return "patch_embed.backbone.stem.0"
-        case FanConfig():
+        case FanConfig() | RvtConfig():
             return "patch_embed.proj.0.0"
         case SwinConfig() | PlainConfig(family="vit" | "swin"):
             return "patch_embed.proj"
-        case PlainConfig(family="resnet"):
+        case PlainConfig(family="resnet") | StrongResNetConfig():
             return "conv1"
         case _:
             return "stem.0"
@@ -57,7 +65,7 @@ def _classifier(model: ModelName) -> str:
     match model.config:
         case PlainConfig(family="swin"):
             return "head.fc"
-        case PlainConfig(family="resnet"):
+        case PlainConfig(family="resnet") | StrongResNetConfig():
             return "fc"
         case _:
             return "head"
@@ -65,10 +73,11 @@ def _classifier(model: ModelName) -> str:
 
 def _class_and_arguments(config: Config) -> tuple[type[nn.Module], dict[str, Any]]:
     # Imported here: registration may run while one of these modules is importing timm.
+    from weatherglass.models.baselines import RobustVisionTransformer
     from weatherglass.models.fan import Fan
     from weatherglass.models.fan_convnext import FanConvNeXt
     from weatherglass.models.fan_swin import FanSwin
-    from weatherglass.models.plain import plain_class_and_arguments
+    from weatherglass.models.plain import plain_class_and_arguments, strong_resnet_class_and_arguments
 
     match config:
         case FanConfig():
@@ -77,15 +86,19 @@ def _class_and_arguments(config: Config) -> tuple[type[nn.Module], dict[str, Any
             return FanSwin, {"config": config}
         case ConvNeXtConfig():
             return FanConvNeXt, {"config": config}
+        case RvtConfig():
+            return RobustVisionTransformer, {"config": config}
         case PlainConfig():
             return plain_class_and_arguments(config)
+        case StrongResNetConfig():
+            return strong_resnet_class_and_arguments(config)
 
 
 def _build(name: str, model: ModelName, pretrained: bool, options: dict[str, Any]) -> nn.Module:
     overrides = {field.name: options.pop(field.name) for field in fields(model.config) if field.name in options}
     model_class, arguments = _class_and_arguments(replace(model.config, **overrides))
     options.setdefault("num_classes", model.classes)
-    if not (isinstance(model.config, PlainConfig) and model.config.family == "resnet"):
+    if _first_convolution(model) != "conv1":  # a ResNet has no nominal size
         options.setdefault("img_size", model.image_size)
     if pretrained:
         options["pretrained_cfg_overlay"] = _local_weights(name, options.get("pretrained_cfg_overlay") or {})
@@ -109,6 +122,8 @@ def _has_getter(model_class: type[nn.Module]) -> bool:
 def _default_feature_indices(model: ModelName) -> tuple[int, ...]:
     """The maps of `features_only`: all stages, or for FAN the stages of the stem, thirds of the blocks, the end."""
     config = model.config
+    if isinstance(config, RvtConfig):
+        return ()
     if not isinstance(config, FanConfig):
         return tuple(range(len(config.depths)))
     stages = 2 if isinstance(config.stem, ConvNeXtStem) else 0
