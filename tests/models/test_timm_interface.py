@@ -12,11 +12,16 @@ from torch import nn
 
 import weatherglass as wg
 from weatherglass.errors import UnknownName, UserError
+from weatherglass.models.checkpoint import fit_checkpoint
 from weatherglass.models.names import ALIASES, MODELS, model_name
 from weatherglass.models.paper_models import PAPER_MODELS
 
 MICRO = ["fan_vit_micro_32", "fan_hybrid_micro_32", "fan_swin_micro_32", "fan_convnext_micro_32"]
 CONTROLS = [name for name in MODELS if name.startswith("fan_vit_micro_32_")]
+
+
+def slow(name: str) -> object:
+    return pytest.param(name, marks=pytest.mark.slow)
 
 
 def images(count: int = 2, size: int = 32, channels: int = 3) -> torch.Tensor:
@@ -29,7 +34,12 @@ def build(name: str, **options: object) -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    "order", ["import timm, weatherglass", "import weatherglass, timm", "import weatherglass.models.fan, timm"]
+    "order",
+    [
+        "import weatherglass, timm",
+        pytest.param("import timm, weatherglass", marks=pytest.mark.slow),
+        pytest.param("import weatherglass.models.fan, timm", marks=pytest.mark.slow),
+    ],
 )
 def test_timm_knows_our_models_after_the_import(order: str) -> None:
     code = f"{order}; assert timm.is_model('fan_small_12_p16_224') and timm.is_model('fan_vit_micro_32')"
@@ -126,10 +136,8 @@ def test_any_size_at_run_time(name: str) -> None:
 
 def test_swin_of_another_nominal_size_computes_the_same() -> None:
     model, larger = build("fan_swin_micro_32"), timm.create_model("fan_swin_micro_32", img_size=64).eval()
-    wg_report = __import__("weatherglass.models.checkpoint", fromlist=["fit_checkpoint"]).fit_checkpoint(
-        larger, model.state_dict(), strict=False
-    )
-    assert not wg_report.mismatched
+    report = fit_checkpoint(larger, model.state_dict(), strict=False)
+    assert not report.mismatched
     with torch.no_grad():
         torch.testing.assert_close(model(images(size=64)), larger(images(size=64)))
 
@@ -210,7 +218,7 @@ def test_wrong_inputs_are_answered_in_one_line() -> None:
         timm.create_model("fan_tiny_12_p16_224", pretrained=True)
 
 
-@pytest.mark.parametrize("name", ["fan_vit_micro_32", "fan_hybrid_micro_32", "fan_swin_micro_32"])
+@pytest.mark.parametrize("name", ["fan_vit_micro_32", *(slow(name) for name in MICRO[1:])])
 def test_export_to_onnx(name: str, tmp_path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -228,7 +236,7 @@ def test_export_to_onnx(name: str, tmp_path) -> None:
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name", MICRO)
+@pytest.mark.parametrize("name", ["fan_vit_micro_32", *(slow(name) for name in MICRO[1:])])
 def test_compiles_without_graph_breaks(name: str) -> None:
     model = build(name)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")

@@ -381,7 +381,11 @@ class WindowAttention(nn.Module):
         mixed = F.scaled_dot_product_attention(
             query, key, value, bias.to(query.dtype), dropout_p=self.attn_drop if self.training else 0.0
         )
-        return self.proj_drop(self.proj(mixed.transpose(1, 2).flatten(2)))
+        mixed = mixed.transpose(1, 2)
+        if torch.compiler.is_compiling():
+            # Exporters replace the fused kernel by one with another memory layout, which a view would not survive.
+            mixed = mixed.clone(memory_format=torch.contiguous_format)
+        return self.proj_drop(self.proj(mixed.flatten(2)))
 
 
 class PatchMerging(nn.Module):
