@@ -163,6 +163,7 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_killed_processes_and_any_number_of_them_give_the_same_bytes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "weatherglass", "corrupt", "digits:test", "OUT", "--corruption", "fog@1"]
     command += ["--corruption", "elastic_transform@3", "--corruption", "glass_blur@2"]
