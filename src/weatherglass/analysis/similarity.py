@@ -1,0 +1,150 @@
+"""How alike the layers of a network are, and those of two networks (Bhojanapalli et al., ICCV 2021, section 4).
+
+Three measures, because they answer differently: cosine keeps what all tokens share (the residual stream), Pearson
+removes the mean of every feature first, linear CKA is blind to rotations of the channels. What holds should hold in
+all of them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from weatherglass.analysis.recording import Layer, Recorder, Recording, image_batches
+from weatherglass.errors import UserError
+from weatherglass.types import ImageData, Predictor
+
+MEASURES = ("cosine", "pearson", "cka")
+TOKENS = ("patches", "class", "all")
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Similarity of every layer with every other."""
+
+    measure: str
+    tokens: str
+    rows: tuple[str, ...]
+    """Layers of the first network."""
+    columns: tuple[str, ...]
+    """Layers of the second, or again of the first."""
+    matrix: Float[np.ndarray, "rows columns"]
+    """NaN where the measure is not defined: layers of different widths have no cosine."""
+
+    @property
+    def adjacent(self) -> Float[np.ndarray, " rows-1"]:
+        """Similarity of each layer with the next, within one network."""
+        return np.diagonal(self.matrix, offset=1)
+
+
+def layer_similarity(
+    first: Predictor,
+    data: ImageData,
+    *,
+    second: Predictor | None = None,
+    measures: tuple[str, ...] = MEASURES,
+    tokens: str = "patches",
+    batch_size: int = 32,
+) -> list[Similarity]:
+    """Mean similarity over the images of `data`; between networks (`second`) by CKA alone.
+
+    `tokens` is 'patches', 'class' (class and register tokens) or 'all'. CKA takes images as examples and all their
+    chosen tokens as features, with the unbiased minibatch estimate of Nguyen, Raghu and Kornblith (ICLR 2021,
+    equation 3); batches of fewer than 4 images are left out of it.
+    """
+    if tokens not in TOKENS:
+        raise UserError(f"Tokens are {', '.join(TOKENS)}, not '{tokens}'.")
+    measures = ("cka",) if second is not None else measures
+    recorders: list[Recorder] = []
+    sums: dict[str, Tensor] = {}
+    counts = dict.fromkeys(measures, 0)
+    for batch in image_batches(data, first, batch_size):
+        size = (batch.images.shape[2], batch.images.shape[3])
+        recorders = recorders or [Recorder(one, size) for one in (first, second or first)]
+        with torch.no_grad():
+            mine = chosen_tokens(recorders[0](batch.images), tokens)
+            others = chosen_tokens(recorders[1](batch.images), tokens) if second is not None else mine
+        for measure in measures:
+            if measure == "cka" and len(batch.ids) < 4:
+                continue
+            found = _cka_terms(mine, others) if measure == "cka" else _mean_cosine(mine, centred=measure == "pearson")
+            sums[measure] = sums[measure] + found if measure in sums else found
+            counts[measure] += 1
+    if not all(counts.values()):
+        raise UserError(f"CKA needs at least 4 images in a batch; {data.name} has {len(data)}.")
+    names = [tuple(layer.name for layer in _layers(recorder, tokens)) for recorder in recorders]
+    return [
+        Similarity(measure, tokens, names[0], names[1], _finished(measure, total, counts[measure]))
+        for measure, total in sums.items()
+    ]
+
+
+def chosen_tokens(recording: Recording, tokens: str) -> list[Float[Tensor, "batch tokens channels"]]:
+    """The wanted tokens of every layer that has them."""
+    layers = [layer for layer in recording.layers if tokens != "class" or layer.layout.prefix]
+    if not layers:
+        raise UserError("No layer of this network carries a class token: compare its patches.")
+    if tokens == "class":
+        return [recording.class_tokens(layer).float() for layer in layers]
+    patches = [recording.patches(layer).float() for layer in layers]
+    if tokens == "patches":
+        return patches
+    return [
+        torch.cat([recording.class_tokens(layer).float(), one], 1) if layer.layout.prefix else one
+        for layer, one in zip(layers, patches, strict=True)
+    ]
+
+
+def _layers(recorder: Recorder, tokens: str) -> list[Layer]:
+    return [layer for layer in recorder.layers if tokens != "class" or layer.layout.prefix]
+
+
+def _mean_cosine(layers: list[Tensor], *, centred: bool) -> Float[Tensor, "layers layers"]:
+    """Mean over images and tokens of the cosine between layers; NaN between layers of different shapes."""
+    units = []
+    for one in layers:
+        moved = one - one.mean(dim=(0, 1), keepdim=True) if centred else one
+        units.append(moved / moved.norm(dim=2, keepdim=True).clamp_min(1e-12))
+    found = torch.full((len(layers), len(layers)), torch.nan, dtype=torch.float64)
+    for i, mine in enumerate(units):
+        for j, other in enumerate(units[: i + 1]):
+            if mine.shape == other.shape:
+                found[i, j] = found[j, i] = (mine * other).sum(2).mean(dtype=torch.float64)
+    return found
+
+
+def _cka_terms(first: list[Tensor], second: list[Tensor]) -> Float[Tensor, "3 rows columns"]:
+    """Unbiased HSIC between all pairs, and of each layer with itself: what is summed over batches."""
+    mine, others = (torch.stack([linear_gram(one.flatten(1)) for one in layers]) for layers in (first, second))
+    cross, own, its = unbiased_hsic(mine, others), unbiased_hsic(mine, mine), unbiased_hsic(others, others)
+    own_column = own.diagonal()[:, None].expand_as(cross)
+    its_row = its.diagonal()[None, :].expand_as(cross)
+    return torch.stack([cross, own_column, its_row])
+
+
+def linear_gram(examples: Float[Tensor, "examples features"]) -> Float[Tensor, "examples examples"]:
+    """Products of all pairs of examples, with a zero diagonal, scaled to mean square 1."""
+    wide = examples.double()
+    gram = wide @ wide.T
+    gram.fill_diagonal_(0)
+    return gram / gram.square().mean().sqrt().clamp_min(1e-30)
+
+
+def unbiased_hsic(
+    first: Float[Tensor, "rows examples examples"], second: Float[Tensor, "columns examples examples"]
+) -> Float[Tensor, "rows columns"]:
+    """HSIC_1 of Song et al. (JMLR 2012, equation 5) for Gram matrices with zero diagonals."""
+    count = first.shape[1]
+    traces = first.flatten(1) @ second.flatten(1).T
+    sums = first.sum((1, 2))[:, None] * second.sum((1, 2))[None, :] / ((count - 1) * (count - 2))
+    crossed = first.sum(1) @ second.sum(1).T * 2 / (count - 2)
+    return (traces + sums - crossed) / (count * (count - 3))
+
+
+def _finished(measure: str, total: Tensor, count: int) -> Float[np.ndarray, "rows columns"]:
+    if measure != "cka":
+        return (total / count).numpy()
+    cross, own, its = total
+    return (cross / (own * its).clamp_min(1e-30).sqrt()).numpy()

@@ -1,0 +1,92 @@
+"""Clusters on images, rollout, class activation, and what silencing saves."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+from weatherglass.analysis.attention_distance import AttentionDistance
+from weatherglass.analysis.attention_maps import attention_rollout, class_activation
+from weatherglass.analysis.clusters import cluster_maps, contact_sheet
+from weatherglass.analysis.lesions import Lesioned
+from weatherglass.analysis.redundancy import cost_of
+from weatherglass.corruptions.disturbance import parse_corruption
+from weatherglass.data.images import ArrayImages
+from weatherglass.errors import UserError
+from weatherglass.models.predictor import TorchPredictor
+from weatherglass.types import Preprocessing
+
+
+@pytest.fixture
+def predictor(vit: nn.Module) -> TorchPredictor:
+    return TorchPredictor(vit, name="vit", preprocessing=Preprocessing(size=(32, 32)), classes=10, device="cpu")
+
+
+def test_clusters_of_real_layers(predictor: TorchPredictor) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    data = ArrayImages("noise", pixels, np.arange(3), tuple("0123456789"), ("a", "b", "c"))
+    found = cluster_maps(predictor, data, clusters=3, disturbances=[parse_corruption("gaussian_noise@3")])
+    assert len(found.labels) == len(found.layers) == 5
+    assert found.labels[0].shape == (3, 16)
+    assert len(found.stability["gaussian_noise@3"]) == 5
+    assert all(-0.5 <= value <= 1 for value in found.stability["gaussian_noise@3"])
+    assert contact_sheet(found, side=32).shape == (3 * 36, 6 * 36, 3)
+    with pytest.raises(UserError, match="No layer"):
+        cluster_maps(predictor, data, clusters=20)
+
+
+def test_rollout_of_uniform_attention_is_uniform(predictor: TorchPredictor, images: Tensor) -> None:
+    with torch.no_grad():
+        for block in predictor.module.blocks:  # pyright: ignore
+            block.attn.qkv.weight.zero_()
+    maps = attention_rollout(predictor, images)
+    assert torch.allclose(maps, torch.full((3, 4, 4), 1 / 16))
+
+
+def test_rollout_sums_to_one_and_windows_are_refused(predictor: TorchPredictor, images: Tensor) -> None:
+    assert torch.allclose(attention_rollout(predictor, images).sum((1, 2)), torch.ones(3))
+    options = {"depths": (2, 2), "embed_dim": 24, "num_heads": (2, 4), "img_size": 64, "window_size": 4}
+    swin = TorchPredictor(timm.create_model("swin_tiny_patch4_window7_224", **options), name="swin", classes=1000)
+    with pytest.raises(UserError, match="not over all"):
+        attention_rollout(swin, torch.rand(1, 3, 64, 64, device=swin.device))
+
+
+@pytest.mark.parametrize("name", ["vit", "resnet10t"])
+def test_class_activation_is_a_map(name: str, vit: nn.Module, images: Tensor) -> None:
+    module = vit if name == "vit" else timm.create_model(name, num_classes=10)
+    found = class_activation(TorchPredictor(module, name=name, classes=10, device="cpu"), images)
+    assert len(found) == 3
+    assert found.min() >= 0 and found.amax() <= 1
+    assert all(parameter.grad is None for parameter in module.parameters())
+
+
+def test_class_activation_by_hand(vit: nn.Module, images: Tensor) -> None:
+    """With a linear read-out of the mean the map is the relu of the tokens' projection."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    torch.manual_seed(0)
+    pooled = VisionTransformer(
+        img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=10, class_token=False,
+        global_pool="avg", fc_norm=False, final_norm=False,
+    ).eval()  # fmt: skip
+    predictor = TorchPredictor(pooled, name="pooled", classes=10, device="cpu")
+    classes = torch.tensor([1, 2, 3])
+    found = class_activation(predictor, images, classes)
+    with torch.no_grad():
+        tokens = pooled.forward_features(images)
+        expected = (tokens * pooled.head.weight[classes][:, None]).sum(2).relu().unflatten(1, (4, 4))  # pyright: ignore
+    assert torch.allclose(found, expected / expected.amax((1, 2), keepdim=True).clamp_min(1e-12), atol=1e-4)
+
+
+def test_cost_adds_up(predictor: TorchPredictor) -> None:
+    cost = cost_of(predictor, (32, 32))
+    width, tokens = 32, 17
+    mlp = 2 * tokens * width * 4 * width
+    assert cost.branches["blocks.0.mlp"] == mlp
+    assert cost.kept(Lesioned(("blocks.0.mlp",))) == pytest.approx(1 - mlp / cost.whole)
+    assert cost.kept(AttentionDistance(3)) == 1
+    shares = [cost.kept(AttentionDistance(distance)) for distance in (0, 1, 2, 3)]
+    assert shares == sorted(shares)  # pyright: ignore
+    everything = cost.kept(Lesioned(tuple(f"blocks.{i}" for i in range(4))))
+    assert everything is not None and 0 < everything < 0.3
