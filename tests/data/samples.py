@@ -44,6 +44,17 @@ def write_imagenet_flat(root: Path) -> str:
     return f"imagenet:{root / 'val'}"
 
 
+def write_imagenet_v2(root: Path) -> str:
+    return f"imagenet-v2:{write_folder(root, ('0', '2', '10'))}"
+
+
+def write_cue_conflict(root: Path) -> str:
+    write_folder(root, ("cat", "dog"))
+    for number, path in enumerate(sorted(root.rglob("*.*"))):
+        path.rename(path.with_name(f"{path.parent.name}{number}{path.suffix}"))
+    return f"cue-conflict:{root}"
+
+
 def write_cifar10(root: Path) -> str:
     generator = np.random.default_rng(0)
     for name in [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]:
@@ -149,6 +160,12 @@ WRITERS: dict[str, Callable[[Path], str]] = {
     "imagefolder": write_imagefolder,
     "imagenet": write_imagenet,
     "imagenet flat": write_imagenet_flat,
+    **{
+        kind: lambda root, kind=kind: write_imagenet(root).replace("imagenet", kind, 1)
+        for kind in ("imagenet-a", "imagenet-r", "imagenet-sketch")
+    },
+    "imagenet-v2": write_imagenet_v2,
+    "cue-conflict": write_cue_conflict,
     "imagenet-c": write_imagenet_c,
     "cifar10": write_cifar10,
     "cifar10 pictures": write_cifar10_pictures,

@@ -34,6 +34,7 @@ class Options:
     frost: str = "auto"
     backend: str = "auto"
     reencode: str | None = None
+    outputs: str = "auto"
     device: str = "auto"
     precision: str = "float32"
     batch_size: int = 64
@@ -63,6 +64,7 @@ class Options:
 @click.option("--frost", default="auto", show_default=True, help="procedural, reference, or a folder of textures.")
 @click.option("--backend", default="auto", show_default=True, help="Of the corruptions: torch or numba.")
 @click.option("--reencode", type=click.Choice(["jpeg85"]), help="Re-encode corrupted images like the published files.")
+@click.option("--outputs", default="auto", show_default=True, help="Which compete: all, imagenet-a, imagenet-r ...")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
 @click.option("--precision", default="float32", show_default=True, help="float32, bfloat16 or float16.")
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images disturbed at a time.")
@@ -128,6 +130,7 @@ def _settings(options: Options) -> "EvaluationSettings":
         forward_batch=options.forward_batch,
         workers=options.workers,
         skip_unreadable=options.skip_unreadable,
+        outputs=options.outputs,
         choices=CorruptionChoices(
             definition=options.definition,
             calibration="auto" if options.calibration == "auto" else int(options.calibration),

@@ -25,6 +25,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "corrupt": ("weatherglass.cli.corrupt", "Write a corrupted copy of a data set, with a manifest."),
     "show": ("weatherglass.cli.show", "Draw one photograph under a corruption at every severity."),
     "convert": ("weatherglass.cli.convert", "Turn a published checkpoint into safetensors."),
+    "shape-bias": ("weatherglass.cli.shape_bias", "Does a model follow shape or texture? Cue-conflict stimuli."),
+    "validate": (
+        "weatherglass.cli.validate",
+        "Is a folder the data set it claims to be? Finds missing or doubled classes.",
+    ),
     "query": ("weatherglass.cli.query", "Ask a store in SQL; one row a sample."),
     "list": ("weatherglass.cli.list", "What exists: models, corruptions, suites, data, verbs."),
 }

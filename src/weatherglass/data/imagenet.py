@@ -1,6 +1,8 @@
 """ImageNet validation images: by wnid directory, or flat beside a ground-truth file."""
 
 import csv
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ GROUND_TRUTH = (
 )
 
 
+@cache
 def imagenet_wnids() -> tuple[str, ...]:
     """The 1,000 WordNet ids in output order, which is their sorted order."""
     from timm.data.imagenet_info import ImageNetInfo
@@ -51,6 +54,29 @@ def load_imagenet(name: str, place: str) -> FileImages:
         raise UserError(f"{name}: the ground-truth file has no label for {len(missing)} images, e.g. {missing[0]}.")
     labels = np.array([truth[Path(file).stem] for file in files], dtype=np.int64)
     return FileImages(name, root, tuple(files), labels, wnids)
+
+
+def load_imagenet_v2(name: str, place: str) -> FileImages:
+    """ImageNetV2 (Recht et al. 2019): directories 0 ... 999 are output indices, also where only some of them exist.
+
+    torchvision's ImageFolder sorts them as text (0, 1, 10, 100 ...) and gives an accuracy near chance.
+    """
+    root = Path(place).expanduser()
+    check_directory(root, name)
+    directories = class_directories(root)
+    wnids = imagenet_wnids()
+    if directories and set(directories) <= set(wnids):
+        return load_folder(name, root, wnids)
+    numbered = [one for one in directories if one.isascii() and one.isdigit() and int(one) < len(wnids)]
+    strangers = sorted(set(directories) - set(numbered))
+    if strangers or not directories:
+        found = f"the directory '{strangers[0]}'" if strangers else "no directories"
+        raise UserError(f"{name}: {root} holds {found}; needed are directories 0 ... 999, which are output indices.")
+    if len({int(one) for one in numbered}) < len(numbered):
+        raise UserError(f"{name}: two directories of {root} are the same number, such as '7' and '007'. Remove one.")
+    data = load_folder(name, root, tuple(sorted(directories, key=int)))
+    outputs = np.array([int(one) for one in data.classes])
+    return replace(data, labels=outputs[data.labels], classes=wnids)
 
 
 def _ground_truth(root: Path, files: list[str]) -> dict[str, int] | None:

@@ -51,10 +51,15 @@ def _load(spec: str, classes: tuple[str, ...] | None) -> ImageData:
 
 def _reader(kind: str) -> Callable[[str, str], ImageData]:
     """What reads `kind`, from (name, place); modules are imported when their kind is asked for."""
-    from weatherglass.data import cifar, encoded, imagenet, stored
+    from weatherglass.data import cifar, encoded, imagenet, stimuli, stored
 
     readers: dict[str, Callable[[str, str], ImageData]] = {
         "imagenet": imagenet.load_imagenet,
+        "imagenet-a": imagenet.load_imagenet,
+        "imagenet-r": imagenet.load_imagenet,
+        "imagenet-v2": imagenet.load_imagenet_v2,
+        "imagenet-sketch": imagenet.load_imagenet,
+        "cue-conflict": stimuli.load_cue_conflict,
         "imagenet-c": lambda name, place: _stored(stored.load_stored_tree, name, place),
         "cifar10": lambda name, place: cifar.load_cifar(name, "cifar10", place),
         "cifar100": lambda name, place: cifar.load_cifar(name, "cifar100", place),

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol as Interface
 
-from weatherglass.data.classes import check_classes
 from weatherglass.data.load import load_data
 from weatherglass.data.stored import StoredConditions
 from weatherglass.errors import UserError
@@ -17,6 +16,7 @@ from weatherglass.evaluation import engine
 from weatherglass.evaluation.claims import Claims
 from weatherglass.evaluation.conditions import CorruptionChoices, Stored, conditions_of
 from weatherglass.evaluation.estimates import Summary
+from weatherglass.evaluation.outputs import decide
 from weatherglass.evaluation.pixels import PixelFile, decode_once
 from weatherglass.evaluation.plan import ModelPlan, PlannedCell, Probe, default_forward_batch, plan_model
 from weatherglass.evaluation.record import CellRecord, DataManifest, FailedCell
@@ -45,6 +45,8 @@ class EvaluationSettings:
     skip_unreadable: bool = False
     """Leave out files that do not decode, and say so in the protocol, instead of stopping."""
     choices: CorruptionChoices = field(default_factory=CorruptionChoices)
+    outputs: str = "auto"
+    """Which outputs compete: 'all', a mask ('imagenet-a', 'imagenet-r'), 'categories16', or 'auto' by kind of data."""
     keep_pixels: bool = False
     """Keep the decoded images in the store after the run."""
 
@@ -138,7 +140,7 @@ def plan_evaluation(
     if not named:
         raise UserError("No model was named.")
     predictors = [load_predictor(model) if isinstance(model, str) else model for model in named]
-    checked = [(predictor, check_classes(images, predictor)) for predictor in predictors]
+    checked = [decide(predictor, images, settings.outputs) for predictor in predictors]
     for predictor, _ in checked:
         for condition in conditions:
             condition.check(predictor)

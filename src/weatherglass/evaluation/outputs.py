@@ -1,0 +1,76 @@
+"""Which outputs compete for the prediction: all, the 200 of ImageNet-A or -R, or 16 categories.
+
+The choice is part of the protocol, so numbers under different choices never stand in one table.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from weatherglass.data.classes import check_classes, relabelled
+from weatherglass.data.masks import CATEGORIES16, MASKS, OUTPUTS, USUAL
+from weatherglass.errors import UnknownName, UserError
+from weatherglass.models.decision import grouped, masked
+from weatherglass.types import ImageData, Predictor
+
+
+def decide(predictor: Predictor, data: ImageData, outputs: str = "auto") -> tuple[Predictor, ImageData]:
+    """The predictor restricted as `outputs` says, and the data with labels that fit it.
+
+    A mask also leaves out the images of other classes, so that 'imagenet-a' on the ImageNet validation set gives the
+    clean accuracy on the same 200 classes. Raises `UserError` for an unknown choice, a model without 1,000 outputs,
+    or data without a single image of the classes.
+    """
+    choice = usual_outputs(data) if outputs == "auto" else outputs
+    if choice not in OUTPUTS:
+        raise UnknownName("choice of outputs", choice, OUTPUTS)
+    if choice == "all":
+        return predictor, check_classes(data, predictor)
+    if predictor.classes != 1000:
+        raise UserError(
+            f"'{choice}' chooses among the 1,000 outputs of an ImageNet model; {predictor.name} has "
+            f"{predictor.classes}. Measure with --outputs all."
+        )
+    if choice == "categories16":
+        return _categories(predictor, data)
+    mask = MASKS[choice]
+    return masked(predictor, mask, choice), _restricted(check_classes(data, predictor), mask, choice)
+
+
+def usual_outputs(data: ImageData) -> str:
+    """What 'auto' means for this data, from its kind."""
+    return USUAL.get(data.name.partition(":")[0], "all")
+
+
+def _categories(predictor: Predictor, data: ImageData) -> tuple[Predictor, ImageData]:
+    decided = grouped(predictor, CATEGORIES16, "categories16")
+    if set(data.classes) <= set(CATEGORIES16):
+        # Stimuli are drawn at the size of the input and shown whole: enlarging and cropping them shifts the bias.
+        geometry = predictor.preprocessing
+        if geometry.size is not None:
+            decided.preprocessing = replace(geometry, resize=min(geometry.size))
+        return decided, check_classes(data, decided)
+    shown = check_classes(data, predictor)
+    names = tuple(CATEGORIES16)
+    category = np.full(predictor.classes, -1)
+    for position, outputs in enumerate(CATEGORIES16.values()):
+        category[list(outputs)] = position
+    return decided, _kept(shown, category, names, "categories16")
+
+
+def _restricted(data: ImageData, mask: tuple[int, ...], name: str) -> ImageData:
+    position = np.full(1000, -1)
+    position[list(mask)] = np.arange(len(mask))
+    classes = data.classes if len(data.classes) == 1000 else tuple(map(str, range(1000)))
+    return _kept(data, position, tuple(classes[output] for output in mask), name)
+
+
+def _kept(data: ImageData, position: np.ndarray, classes: tuple[str, ...], name: str) -> ImageData:
+    """The images whose label has a position, labelled by it."""
+    inside = np.flatnonzero(position[data.labels] >= 0)
+    if not len(inside):
+        raise UserError(f"{data.name} has no image of the classes of '{name}'. Check the data, or --outputs.")
+    if len(inside) < len(data):
+        data = data.select(inside.tolist(), f"{data.selection}, the {len(inside)} of {len(data)} in {name}")
+    # An unused label of a class outside keeps its row, which no image has.
+    return relabelled(data, np.maximum(position, 0), classes)
