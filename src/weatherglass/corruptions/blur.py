@@ -97,7 +97,7 @@ def shuffle_source(bits: Int[Tensor, "batch height width"], reach: int) -> Int[T
     """Where each pixel's value comes from after one pass of glass blur's shuffle.
 
     Destinations are visited from the last pixel back, so a pixel that reads a later one reads what that one has
-    become: its source is found at the end of a chain, which pointer doubling follows for all pixels at once.
+    become: its source is found at the end of a chain, and all chains are followed at once.
     """
     height, width = bits.shape[-2:]
     steps, pixels = 2 * reach, height * width
@@ -108,12 +108,15 @@ def shuffle_source(bits: Int[Tensor, "batch height width"], reach: int) -> Int[T
     chosen = bits.flatten(1).long().mul_(steps * steps).bitwise_right_shift_(16)
     target = torch.where(inner, pixel + moves.take(chosen), pixel)  # b (h w)
     goes_on = (target > pixel) & inner.take(target)
-    # A chain that has ended points beyond the image, where every place points at itself.
-    chain = torch.cat([torch.where(goes_on, target, target + pixels), (pixel + pixels).expand_as(target)], 1)
-    ends = chain[:, :pixels]
-    while ends.amin() < pixels:
-        ends.copy_(chain.gather(1, ends))
-    return ends - pixels
+    # Half of the chains end at each step, so following the rest costs about one step for all.
+    first = torch.arange(len(target), device=bits.device)[:, None] * pixels
+    target, goes_on = (target + first).flatten(), goes_on.flatten()
+    source, active = target.clone(), goes_on.nonzero()[:, 0]
+    while len(active):
+        reached = source.take(active)
+        source[active] = target.take(reached)
+        active = active[goes_on.take(reached)]
+    return source.view(len(bits), pixels) - first
 
 
 def _destinations(height: int, width: int, reach: int, device: torch.device) -> Bool[Tensor, "height width"]:

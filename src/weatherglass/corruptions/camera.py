@@ -39,15 +39,13 @@ def disk_defocus(images: Images, *, radius: float) -> Images:
     return F.conv2d(light, kernel, groups=3).clamp(0, 1).pow(1 / 2.2)
 
 
-def recompression(images: Images, *, quality: int, times: int) -> Images:
+def recompression(pixels: Pixels, *, quality: int, times: int) -> Pixels:
     """Saved `times` times as JPEG and WebP in turns at `quality`, shifted by a pixel in between. Ours."""
-    pixels: Pixels = (images.clamp(0, 1) * 255 + 0.5).floor_().to(torch.uint8)
     for index in range(times):
         # Shifting by one breaks the 8x8 grid that would make the second pass harmless.
         pixels = torch.roll(pixels, (1, 1), (-2, -1))
         pixels = jpeg_round_trip(pixels, quality) if index % 2 == 0 else webp_round_trip(pixels, quality)
-    pixels = torch.roll(pixels, (-times, -times), (-2, -1))
-    return pixels.to(torch.float32).div_(255)
+    return torch.roll(pixels, (-times, -times), (-2, -1))
 
 
 def resize_chain(images: Images, *, fraction: float, times: int) -> Images:

@@ -1,5 +1,7 @@
 """What processing does to pictures: contrast, saturation, pixels, JPEG, elastic maps. Images in [0, 1]."""
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,7 @@ from torch import Tensor
 from weatherglass.corruptions.codecs import jpeg_round_trip
 from weatherglass.corruptions.filters import gaussian_blur_2d
 from weatherglass.randomness import Draws
-from weatherglass.types import Images
+from weatherglass.types import Images, Pixels
 
 
 def contrast(images: Images, *, factor: float) -> Images:
@@ -57,6 +59,7 @@ def _rounded(values: Tensor) -> Tensor:
     return (values * 255 + (0.5 + 1e-3)).floor_().div_(255)
 
 
+@lru_cache(maxsize=64)
 def box_windows(size: int, smaller: int) -> list[tuple[int, int]]:
     """First and end pixel of each window of Pillow's box filter from `size` to `smaller` pixels."""
     ratio = size / smaller
@@ -69,6 +72,7 @@ def box_windows(size: int, smaller: int) -> list[tuple[int, int]]:
     return windows
 
 
+@lru_cache(maxsize=64)
 def box_matrix(size: int, smaller: int) -> Float[Tensor, "smaller size"]:
     """The means of `box_windows` as a matrix."""
     matrix = np.zeros((smaller, size), np.float32)
@@ -77,6 +81,7 @@ def box_matrix(size: int, smaller: int) -> Float[Tensor, "smaller size"]:
     return torch.from_numpy(matrix)
 
 
+@lru_cache(maxsize=64)
 def nearest_index(smaller: int, size: int) -> np.ndarray:
     """Which of `smaller` pixels each of `size` pixels shows.
 
@@ -87,10 +92,9 @@ def nearest_index(smaller: int, size: int) -> np.ndarray:
     return positions.astype(np.int64).clip(0, smaller - 1)
 
 
-def jpeg_compression(images: Images, *, quality: int) -> Images:
-    """Through a JPEG of `quality`, 4:2:0, standard tables (Hendrycks and Dietterich 2019)."""
-    pixels = (images.clamp(0, 1) * 255 + 0.5).floor_().to(torch.uint8)
-    return jpeg_round_trip(pixels, quality).to(torch.float32).div_(255)
+def jpeg_compression(pixels: Pixels, *, quality: int) -> Pixels:
+    """Through a JPEG of `quality`, 4:2:0, standard tables (Hendrycks and Dietterich 2019). Takes 8-bit images."""
+    return jpeg_round_trip(pixels, quality)
 
 
 def elastic_transform(

@@ -1,7 +1,8 @@
 """`corrupt`: checks what came, resolves every choice, and runs the kernels in pieces that fit the cache."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 
 import torch
@@ -215,9 +216,12 @@ def _by_torch(batch: Tensor, name: str, level: Level, draws: Draws, frost: str) 
     with torch.inference_mode():
         for start in range(0, len(batch), piece):
             part = batch[start : start + piece]
+            around = Circumstances(draws[start : start + piece], eight_bit, lambda: frost_textures(frost))
+            if kernel.on_bytes:
+                result[start : start + piece] = _on_bytes(part, partial(kernel, level=level, around=around))
+                continue
             images = part.to(torch.float32, copy=True)
             images = images.div_(255) if eight_bit else images
-            around = Circumstances(draws[start : start + piece], eight_bit, lambda: frost_textures(frost))
             disturbed = kernel(images.contiguous(), level, around).clamp_(0, 1)
             if eight_bit:
                 disturbed = disturbed.mul_(255).add_(TRUNCATION)  # stored as uint8 it is truncated
@@ -229,7 +233,12 @@ def _reencoded(batch: Tensor, reencode: str) -> Tensor:
     from weatherglass.corruptions.codecs import jpeg_round_trip
 
     quality = int(reencode.removeprefix("jpeg"))
+    return _on_bytes(batch, lambda pixels: jpeg_round_trip(pixels, quality))
+
+
+def _on_bytes(batch: Tensor, function: Callable[[Pixels], Pixels]) -> Tensor:
+    """Apply a function of 8-bit images; float images are rounded to 8 bits for it."""
     if batch.dtype == torch.uint8:
-        return jpeg_round_trip(batch, quality)
+        return function(batch)
     pixels = (batch.float() * 255 + 0.5).floor().to(torch.uint8)
-    return (jpeg_round_trip(pixels, quality).float() / 255).to(batch.dtype)
+    return (function(pixels).float() / 255).to(batch.dtype)

@@ -8,7 +8,7 @@ from weatherglass.corruptions import blur, camera, digital, heldout, noise, weat
 from weatherglass.corruptions.frost import Textures
 from weatherglass.corruptions.severity import Level
 from weatherglass.randomness import Draws
-from weatherglass.types import Images
+from weatherglass.types import Images, Pixels
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,16 @@ class Circumstances:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A pure function of float images in [0, 1] with its parameters by keyword; the engine clips what it returns."""
+    """A pure function of images with its parameters by keyword; the engine clips what it returns."""
 
-    function: Callable[..., Images]
+    function: Callable[..., Images | Pixels]
     draws: bool = False
     eight_bit: bool = False
     textures: bool = False
+    on_bytes: bool = False
+    """Takes and returns uint8 images (codecs) instead of floats in [0, 1]."""
 
-    def __call__(self, images: Images, level: Level, around: Circumstances) -> Images:
+    def __call__(self, images: Images | Pixels, level: Level, around: Circumstances) -> Images | Pixels:
         extra = {}
         if self.draws:
             extra["draws"] = around.draws
@@ -59,7 +61,7 @@ KERNELS: Catalog[Kernel] = Catalog(
         "contrast": Kernel(digital.contrast),
         "elastic_transform": Kernel(digital.elastic_transform, draws=True),
         "pixelate": Kernel(digital.pixelate, eight_bit=True),
-        "jpeg_compression": Kernel(digital.jpeg_compression),
+        "jpeg_compression": Kernel(digital.jpeg_compression, on_bytes=True),
         "speckle_noise": Kernel(noise.speckle_noise, draws=True),
         "gaussian_blur": Kernel(blur.gaussian_blur),
         "spatter": Kernel(weather.spatter, draws=True),
@@ -76,7 +78,7 @@ KERNELS: Catalog[Kernel] = Catalog(
         "inverse_sparkles": Kernel(heldout.inverse_sparkles, draws=True),
         "low_light": Kernel(camera.low_light, draws=True),
         "disk_defocus": Kernel(camera.disk_defocus),
-        "recompression": Kernel(camera.recompression),
+        "recompression": Kernel(camera.recompression, on_bytes=True),
         "resize_chain": Kernel(camera.resize_chain),
         "dead_pixels": Kernel(camera.dead_pixels, draws=True),
         "rain": Kernel(camera.rain, draws=True),
