@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 import timm
 from torch import nn
@@ -52,7 +53,7 @@ def _classes(checkpoint: Checkpoint, name: str) -> int | None:
 
     with torch.device("meta"):
         model = timm.create_model(name)
-    classifier = model.pretrained_cfg["classifier"]
+    classifier = cast("dict[str, str]", model.pretrained_cfg)["classifier"]
     weight = fan_state_dict(checkpoint.state_dict, model).get(f"{classifier}.weight")
     return None if weight is None else len(weight)
 
