@@ -63,7 +63,9 @@ class _OneDnnLinear(Function):
         return _product(features, weight, bias)
 
     @staticmethod
-    def backward(context: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        context: Any, *gradients: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         features, weight = context.saved_tensors
         wanted = context.needs_input_grad
         gradient = gradients[0]
