@@ -15,6 +15,7 @@ _PLACES = {
     "Moved": "spatial",
     "SPATIAL": "names",
     "Spatial": "spatial",
+    "Transferred": "transfer",
     "ascend": "gradient",
     "parse_attack": "parse",
     "parse_spatial": "parse",
