@@ -1,0 +1,188 @@
+"""The figures of the analyses as Vega-Lite specifications, in the form of the papers: pure functions of tidy rows."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weatherglass.report.charts import INK, MODEL_COLOURS, MUTED, SEVERITY_COLOURS, Figure, Spec
+
+Row = dict[str, Any]
+
+WIDTH, HEIGHT = 260, 170
+
+
+def lines(
+    rows: Sequence[Row],
+    x: str,
+    y: str,
+    colour: str | None = None,
+    *,
+    title_x: str | None = None,
+    title_y: str | None = None,
+    band: tuple[str, str] | None = None,
+    percent: bool = False,
+    zero: bool = True,
+    marks: str | None = None,
+) -> Spec:
+    """One line for each value of `colour`, points on it, and a band between two columns where there is one.
+
+    `marks` names a Boolean column: its rows get a larger, open point.
+    """
+    encoding: Spec = {
+        "x": {"field": x, "type": "quantitative", "title": title_x or x, "axis": {"grid": False, "tickMinStep": 1}},
+    }
+    if colour:
+        encoding["color"] = _colour(rows, colour)
+    along: Spec = {"field": y, "type": "quantitative", "title": title_y or y, "scale": {"zero": zero}}
+    if percent:
+        along["axis"] = {"format": ".0%"}
+    layers: list[Spec] = []
+    if band:
+        area = {"y": along | {"field": band[0]}, "y2": {"field": band[1]}}
+        layers.append({"mark": {"type": "area", "opacity": 0.17, "aria": False}, "encoding": area})
+    layers.append({"mark": {"type": "line", "strokeWidth": 1.7, "aria": False}, "encoding": {"y": along}})
+    points = {"type": "point", "filled": True, "size": 26, "opacity": 1, "tooltip": True}
+    layers.append({"mark": points, "encoding": {"y": along}})
+    if marks:
+        ringed = {"type": "point", "filled": False, "size": 90, "strokeWidth": 1.4}
+        layers.append({"transform": [{"filter": f"datum['{marks}']"}], "mark": ringed, "encoding": {"y": along}})
+    return {
+        "data": {"values": list(rows)},
+        "width": WIDTH,
+        "height": HEIGHT,
+        "encoding": encoding,
+        "layer": layers,
+    }
+
+
+def facets(spec: Spec, field: str, columns: int = 3) -> Spec:
+    """The same chart for every value of `field`."""
+    inner = {key: value for key, value in spec.items() if key != "data"} | {"width": 200, "height": 140}
+    header = {"labelAnchor": "start"}
+    facet = {"field": field, "type": "nominal", "title": None, "header": header, "sort": None}
+    return {"data": spec["data"], "facet": facet, "columns": columns, "spec": inner}
+
+
+def matrix(rows: Sequence[Row], facet: str | None = None) -> Spec:
+    """Similarity of layers as a heat map. Rows: `row`, `column` (positions), `similarity`."""
+    size = max(row["row"] for row in rows) + 1
+    step = max(6, min(22, 220 // size))
+    spec: Spec = {
+        "data": {"values": [row for row in rows if np.isfinite(row["similarity"])]},
+        "width": {"step": step},
+        "height": {"step": step},
+        "mark": {"type": "rect", "tooltip": True},
+        "encoding": {
+            "x": {"field": "column", "type": "ordinal", "title": "layer", "axis": {"labelAngle": 0, "ticks": False}},
+            "y": {"field": "row", "type": "ordinal", "title": "layer", "sort": "descending", "axis": {"ticks": False}},
+            "color": {
+                "field": "similarity",
+                "type": "quantitative",
+                "scale": {"scheme": "viridis", "domain": [0, 1], "clamp": True},
+            },
+        },
+    }
+    if facet is None:
+        return spec
+    inner = {key: value for key, value in spec.items() if key != "data"}
+    return {
+        "data": spec["data"],
+        "facet": {"field": facet, "type": "nominal", "title": None, "sort": None},
+        "columns": 3,
+        "spec": inner,
+    }
+
+
+def grouping(rows: Sequence[Row]) -> Spec:
+    """FAN, figure 3: bars of significant eigenvalues, a line of the noise on a second axis, one chart a model."""
+    x = {"field": "layer", "type": "ordinal", "title": "block (0: embedding)", "axis": {"labelAngle": 0}}
+    bars = {
+        "mark": {"type": "bar", "color": SEVERITY_COLOURS[0], "opacity": 0.75},
+        "encoding": {"y": {"field": "share", "type": "quantitative", "title": "significant eigenvalues / tokens"}},
+    }
+    noise: Spec = {"field": "noise", "type": "quantitative", "title": "noise", "axis": {"orient": "right"}}
+    line = {
+        "mark": {"type": "line", "color": SEVERITY_COLOURS[4], "point": {"color": SEVERITY_COLOURS[4]}},
+        "encoding": {"y": noise},
+    }
+    # Facets cannot give each chart two axes of its own, charts side by side can.
+    charts = [
+        {
+            "title": model,
+            "data": {"values": [row for row in rows if row["model"] == model]},
+            "width": 190,
+            "height": 140,
+            "encoding": {"x": x},
+            "layer": [bars, line],
+            "resolve": {"scale": {"y": "independent"}},
+        }
+        for model in dict.fromkeys(row["model"] for row in rows)
+    ]
+    return {"concat": charts, "columns": 3}
+
+
+def gates(rows: Sequence[Row]) -> Spec:
+    """Percentiles of the gates of each block. Rows: `block`, `p1` ... `p99`, `mean`, `model`."""
+    x = {"field": "block", "type": "ordinal", "title": "block", "axis": {"labelAngle": 0}}
+    y: Spec = {"type": "quantitative", "title": "gate", "scale": {"zero": False}}
+    thin = {"mark": {"type": "rule", "color": MUTED}, "encoding": {"y": y | {"field": "p1"}, "y2": {"field": "p99"}}}
+    thick = {
+        "mark": {"type": "bar", "width": 9, "color": MODEL_COLOURS[0]},
+        "encoding": {"y": y | {"field": "p25"}, "y2": {"field": "p75"}},
+    }
+    dot = {"mark": {"type": "point", "filled": True, "color": INK}, "encoding": {"y": y | {"field": "mean"}}}
+    return {
+        "data": {"values": list(rows)},
+        "facet": {"field": "model", "type": "nominal", "title": None},
+        "columns": 3,
+        "spec": {"width": 190, "height": 140, "encoding": {"x": x}, "layer": [thin, thick, dot]},
+    }
+
+
+def scatter(rows: Sequence[Row], x: str, y: str, colour: str, *, title_x: str, title_y: str) -> Spec:
+    """One point a row; both axes are shares."""
+    return {
+        "data": {"values": list(rows)},
+        "width": WIDTH,
+        "height": HEIGHT,
+        "mark": {"type": "point", "filled": True, "size": 40, "opacity": 0.85, "tooltip": True},
+        "encoding": {
+            "x": {"field": x, "type": "quantitative", "title": title_x, "axis": {"format": ".0%"}},
+            "y": {"field": y, "type": "quantitative", "title": title_y, "axis": {"format": ".0%"}},
+            "color": _colour(rows, colour),
+        },
+    }
+
+
+def _colour(rows: Sequence[Row], field: str) -> Spec:
+    names = list(dict.fromkeys(row[field] for row in rows))
+    palette = [MODEL_COLOURS[i % len(MODEL_COLOURS)] for i in range(len(names))]
+    scale = {"domain": names, "range": palette}
+    return {"field": field, "type": "nominal", "scale": scale, "legend": {"title": None, "orient": "bottom"}}
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """Tidy rows as CSV with a header."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: f"{v:.6g}" if isinstance(v, float) else v for key, v in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def figure(name: str, title: str, caption: str, spec: Spec) -> Figure:
+    """A figure with its words."""
+    return Figure(name, title, caption, spec | {"title": title})
+
+
+def save_picture(pixels: np.ndarray, path: Path) -> None:
+    """Write uint8 RGB as PNG with a palette, which keeps contact sheets small."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
