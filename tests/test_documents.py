@@ -1,8 +1,8 @@
-"""Every command in the README and the docs is executed, page by page, in a folder of its own.
+"""Every command and every Python example in the README and the docs is executed, page by page, in its own folder.
 
 A fence marked `console` holds commands behind `$ ` prompts; what they print stands below them and is not compared.
 `console shared` needs reference data that does not ship and is skipped where it is absent; `console slow` runs with
-the slow tests alone.
+the slow tests alone. The `python` fences of a page run after its commands, as one program.
 """
 
 import os
@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```console([ \w]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def cases() -> list[object]:
         marks_of_page = {mark for block in blocks_of(page) for mark in block.marks}
         for kind in ("", *sorted(marks_of_page)):
             blocks = [block for block in blocks_of(page) if (kind in block.marks if kind else not block.marks)]
-            if any(block.commands for block in blocks):
+            examples = not kind and PYTHON.search(page.read_text(encoding="utf-8"))
+            if any(block.commands for block in blocks) or examples:
                 slow = [pytest.mark.slow] if kind else []
                 name = f"{page.relative_to(ROOT)}{'-' + kind if kind else ''}"
                 found.append(pytest.param(page, kind, id=name, marks=[*slow, pytest.mark.timeout(1800)]))
@@ -84,6 +86,10 @@ def test_commands_of_the_page_run(
             for command in block.commands:
                 if not command.startswith(("make ", "git ", "pip ")):
                     run_command(command, tmp_path, environment)
+    examples = PYTHON.findall(page.read_text(encoding="utf-8"))
+    if examples and not kind:
+        (tmp_path / "page.py").write_text("\n".join(examples), encoding="utf-8")
+        run_command("python page.py", tmp_path, environment)
 
 
 def test_links_between_pages_lead_somewhere() -> None:
