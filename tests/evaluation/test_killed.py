@@ -11,7 +11,7 @@ from pathlib import Path
 from weatherglass.evaluation.runs import runs_of
 from weatherglass.evaluation.store import Store
 
-ARGUMENTS = ("evaluate", "digits_cnn", "--data", "digits:test", "--suite", "imagenet-c", "--limit", "200")
+ARGUMENTS = ("evaluate", "digits_cnn", "--data", "digits:test", "--suite", "imagenet-c", "--limit", "60")
 
 
 def start(store: Path, *options: str) -> subprocess.Popen[bytes]:
