@@ -1,7 +1,7 @@
 """From a zip of photographs and an index to an ordinary image folder: one directory for each WordNet id.
 
-    python examples/imagenet_photos.py path/to/imagenet_photos photos
-    weatherglass evaluate ... --data imagefolder:photos
+python examples/imagenet_photos.py path/to/imagenet_photos photos
+weatherglass evaluate ... --data imagefolder:photos
 """
 
 import json
