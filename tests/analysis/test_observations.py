@@ -40,7 +40,7 @@ def test_recorded_tokens_are_what_the_blocks_return(predictor: TorchPredictor) -
     assert all(not module._forward_hooks for module in predictor.module.modules())
 
 
-@pytest.mark.parametrize(("name", "layers"), [("squeezenet1_0", 10), ("mobilenet_v2", 18)])
+@pytest.mark.parametrize(("name", "layers"), [("squeezenet1_0", 9), ("mobilenet_v2", 18), ("alexnet", 6)])
 def test_networks_without_tokens_are_recorded_too(name: str, layers: int) -> None:
     predictor = load_predictor(f"torchvision/{name}", pretrained=False, device="cpu")
     recorder = Recorder(predictor, (96, 96))
@@ -49,6 +49,12 @@ def test_networks_without_tokens_are_recorded_too(name: str, layers: int) -> Non
         recording = recorder(torch.rand(1, 3, 96, 96))
     assert all(recording.patches(layer).shape[1] == layer.layout.tokens for layer in recorder.layers)
     assert sum(layer.downsamples for layer in recorder.layers) >= 2
+
+
+def test_blocks_that_all_change_the_shape_are_recorded_too() -> None:
+    predictor = load_predictor("resnet_micro_32", pretrained=False, device="cpu")
+    names = [layer.name for layer in Recorder(predictor, (32, 32)).layers]
+    assert names == [EMBEDDING, "layer1.0", "layer2.0", "layer3.0", "layer4.0"]
 
 
 @pytest.mark.parametrize("tokens", ["patches", "class", "all"])

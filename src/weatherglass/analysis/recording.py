@@ -77,7 +77,7 @@ def layers_of(model: nn.Module, size: tuple[int, int]) -> tuple[Layer, ...]:
     try:
         named = find_structure(model, size).layers
     except UnreadableStructure:
-        named = _sequence_layers(model, size)
+        named = _repeated_layers(model, size) or _sequence_layers(model, size)
     first = _embedding_layout(model, named[0], size)
     layouts = [(EMBEDDING, first), *named]
     return tuple(
@@ -98,6 +98,28 @@ def _embedding_layout(model: nn.Module, first: tuple[str, Layout], size: tuple[i
     if entering.ndim == 4 and first[1].form == MAP:
         return Layout(MAP, (entering.shape[2], entering.shape[3]), 0, entering.shape[1])
     return layout_of(model, Call(module, inputs, {}, entering), size)
+
+
+def _repeated_layers(model: nn.Module, size: tuple[int, int]) -> list[tuple[str, Layout]]:
+    """For networks whose blocks cannot be silenced (each changes the shape): the class of part that occurs most often.
+
+    Empty where no class of module with children returns maps at least three times.
+    """
+    outputs: dict[str, Tensor] = {}
+    composed = {name: part for name, part in model.named_modules() if name and any(True for _ in part.children())}
+    composed = {name: part for name, part in composed.items() if type(part) is not nn.Sequential}
+    handles = [
+        part.register_forward_hook(lambda m, i, output, name=name: outputs.update({name: output}))
+        for name, part in composed.items()
+    ]
+    _probe(model, size, *handles)
+    maps = {name: output for name, output in outputs.items() if isinstance(output, Tensor) and output.ndim == 4}
+    classes = [type(composed[name]) for name in maps]
+    if not classes or max(classes.count(one) for one in classes) < 3:
+        return []
+    chosen = max(classes, key=classes.count)
+    found = [(name, output) for name, output in maps.items() if type(composed[name]) is chosen]
+    return [(name, Layout(MAP, (o.shape[2], o.shape[3]), 0, o.shape[1])) for name, o in found]
 
 
 def _sequence_layers(model: nn.Module, size: tuple[int, int]) -> list[tuple[str, Layout]]:

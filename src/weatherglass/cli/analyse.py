@@ -93,8 +93,9 @@ def lesions(source: Source, items: Sequence[str], repeats: int, after: int, dist
 
     images = source.images()
     rows: list[Row] = []
-    for predictor in source.predictors():
-        structure = structure_of(predictor, source.size(predictor, images))
+    predictors = source.predictors()
+    structures = [structure_of(predictor, source.size(predictor, images)) for predictor in predictors]
+    for predictor, structure in zip(predictors, structures, strict=True):
         usable = [item for item in items if available(structure, item, after)]
         studied: list[Lesioned] = single_lesions(structure)
         studied += random_lesions(structure, items=usable, repeats=repeats, after=after)
