@@ -129,5 +129,8 @@ def _climb(
             memory = ascent.momentum * memory + torch.where(scale > 0, gradient / scale, gradient)
             gradient = memory
         images = project(images + length * direction(gradient, threat.norm), origin, threat)
+    if ascent.keep == "last":
+        best.images[rows] = images
+        return
     seen = objective(images, rows, gradient=False)
     best.consider(rows, images, seen.loss, seen.fooled)

@@ -72,7 +72,8 @@ def _unmoved(run: Run, results: list[AttackResult]) -> list[str]:
     clean = run.observations("clean")
     found = []
     for result in results:
-        if result.kind == "random_sign":
+        # AutoAttack returns the image itself where it fails.
+        if result.kind == "random_sign" or result.kind.startswith("autoattack"):
             continue
         unmoved = (run.observations(result.disturbance).columns["nll"] == clean.columns["nll"]) & clean.correct
         share = float(unmoved.sum() / max(clean.correct.sum(), 1))
