@@ -16,6 +16,15 @@ def corruptions() -> None:
     _print_rows([(name, item.family, item.description) for name, item in CORRUPTIONS.items()])
 
 
+@command.command("attacks")
+def attacks() -> None:
+    """Every attack, with its norm, and the worst-case rotations and shifts."""
+    from weatherglass.attacks.names import ATTACKS, SPATIAL
+
+    _print_rows([(name, item.norm, item.description) for name, item in ATTACKS.items()])
+    _print_rows([(name, "", item.description) for name, item in SPATIAL.items()])
+
+
 @command.command("suites")
 def suites() -> None:
     """Every suite, with its number of conditions."""
