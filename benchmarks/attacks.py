@@ -69,7 +69,7 @@ def contenders(predictor: TorchPredictor, images: Tensor, labels: Tensor) -> dic
     if importlib.util.find_spec("foolbox"):
         import foolbox
 
-        wrapped = foolbox.PyTorchModel(
+        wrapped = foolbox.models.PyTorchModel(
             predictor.module, bounds=(0, 1), device="cpu", preprocessing={"mean": mean, "std": std, "axis": -3}
         )
         attack = foolbox.attacks.LinfPGD(abs_stepsize=STEP, steps=STEPS, random_start=False)

@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "show": ("weatherglass.cli.show", "Draw one photograph under a corruption at every severity."),
     "convert": ("weatherglass.cli.convert", "Turn a published checkpoint into safetensors."),
     "transfer": ("weatherglass.cli.transfer", "Do adversarial images made on one model fool the others?"),
+    "perturbations": ("weatherglass.cli.perturbations", "Draw and describe what an attack changes, model by model."),
     "shape-bias": ("weatherglass.cli.shape_bias", "Does a model follow shape or texture? Cue-conflict stimuli."),
     "validate": (
         "weatherglass.cli.validate",
