@@ -107,6 +107,7 @@ def _duration(seconds: float) -> str:
 
 def print_summaries(runs: Sequence[Run], *, reference: Run | None = None) -> None:
     """A table of headline numbers, one row a model, with 95 % intervals, and what must be known to read it."""
+    from weatherglass.evaluation.labels import label_warnings
     from weatherglass.evaluation.summary import summarise
 
     summaries = [summarise(run, reference=reference or "auto") for run in runs]
@@ -131,6 +132,8 @@ def print_summaries(runs: Sequence[Run], *, reference: Run | None = None) -> Non
     for note in dict.fromkeys(note for summary in summaries for note in summary.notes):
         console.print(note, soft_wrap=True)
     print_attacks(runs, console)
+    for warning in dict.fromkeys(warning for run in runs for warning in label_warnings(run)):
+        console.print(f"warning: {warning}", soft_wrap=True)
 
 
 def print_attacks(runs: Sequence[Run], console: Console) -> None:
