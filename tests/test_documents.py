@@ -92,6 +92,15 @@ def test_commands_of_the_page_run(
         run_command("python page.py", tmp_path, environment)
 
 
+@pytest.mark.slow
+def test_the_readme_quotes_the_demo(tmp_path: Path) -> None:
+    printed = run_command("weatherglass demo", tmp_path, {}).stdout
+    rows = [line.strip() for line in printed.splitlines() if re.match(r"digits_\w+ +\d", line)]
+    assert len(rows) == 3
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(row in readme for row in rows), printed
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
