@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import time
 from base64 import b64encode
 from collections import Counter
 from dataclasses import replace
@@ -316,15 +315,6 @@ def test_a_reference_run_gives_mce(tmp_path: Path) -> None:
     page = Outline(report(store, reference=f"{store.path}::cnn").html)
     assert "reference: cnn; less is better" in page.words
     assert "CE(c) =" in page.words
-
-
-def test_a_full_page_is_quick(full: tuple[Report, Outline]) -> None:
-    made, _ = full
-    start = time.process_time()
-    again = report(*made.content.stores)
-    assert len(again.html) > 100_000
-    # Measured 3 s on an idle machine; the bound is what a user is promised.
-    assert time.process_time() - start < 10
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the browser 'chromium'")
