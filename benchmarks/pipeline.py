@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -72,10 +73,12 @@ def command_seconds(*arguments: str) -> float:
     return min(times)
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
+    if arguments:
+        raise SystemExit(f"This benchmark takes no arguments, got: {' '.join(arguments)}")
     with tempfile.TemporaryDirectory() as folder:
         data = photographs(Path(folder) / "photographs")
-        predictor = load_predictor(MODEL, pretrained=False)
+        predictor = load_predictor(MODEL, pretrained=False, classes=10)
         store = Path(folder) / "store"
         print(f"{MODEL}, {IMAGES} JPEG files of 500x375, {torch.get_num_threads()} threads")
         print(f"{'condition':22}{'images/s':>10}{'plain loop':>12}{'ratio':>8}")
@@ -89,7 +92,3 @@ def main() -> None:
     print(f"import weatherglass   {command_seconds('-c', 'import weatherglass'):.3f} s")
     print(f"weatherglass --help   {command_seconds('-m', 'weatherglass', '--help'):.3f} s")
     print(f"weatherglass list     {command_seconds('-m', 'weatherglass', 'list', 'models'):.3f} s")
-
-
-if __name__ == "__main__":
-    main()

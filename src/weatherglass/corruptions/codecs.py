@@ -55,7 +55,9 @@ def opencv_jpeg(picture: Picture, quality: int) -> Picture:
 
     red, green, blue = picture.numpy()
     _, encoded = cv2.imencode(".jpg", cv2.merge([blue, green, red]), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    blue, green, red = cv2.split(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert decoded is not None, "OpenCV does not read what it wrote"
+    blue, green, red = cv2.split(decoded)
     return torch.from_numpy(np.stack([red, green, blue]))
 
 

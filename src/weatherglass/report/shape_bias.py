@@ -1,5 +1,6 @@
 """The usual plot of shape bias: one row a category, one mark a model, texture on the right and shape on the left."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,11 @@ from weatherglass.errors import MissingExtra, UserError
 from weatherglass.evaluation.files import write_aside
 from weatherglass.evaluation.texture import TextureSummary
 
-ENDINGS = (".html", ".svg", ".png", ".pdf", ".json")
+ENDINGS = (".html", ".svg", ".png", ".pdf")
 
 
-def shape_bias_chart(summaries: Sequence[TextureSummary]) -> Any:
-    """An Altair chart of the fraction of texture decisions by category, with each model's mean as a line."""
-    try:
-        import altair
-    except ImportError as error:
-        raise MissingExtra("altair", "report", "The shape-bias plot") from error
+def shape_bias_chart(summaries: Sequence[TextureSummary]) -> dict[str, Any]:
+    """A Vega-Lite specification: the fraction of texture decisions by category, with each model's mean as a line."""
     rows = [
         {"model": one.model, "category": name, "texture": 1 - bias.bias.value, "stimuli": bias.stimuli}
         for one in summaries
@@ -24,27 +21,49 @@ def shape_bias_chart(summaries: Sequence[TextureSummary]) -> Any:
         if bias.bias is not None
     ]
     means = [{"model": s.model, "texture": 1 - s.overall.bias.value} for s in summaries if s.overall.bias is not None]
-    axis = altair.X("texture:Q", scale=altair.Scale(domain=[0, 1]), title="shape decisions  <-  texture  ->  texture")
-    axis = axis.title("fraction of texture decisions (0: shape, 1: texture)")
-    points = (
-        altair.Chart(altair.Data(values=rows))
-        .mark_point(filled=True, size=70)
-        .encode(
-            x=axis,
-            y=altair.Y("category:N", title=None),
-            color=altair.Color("model:N"),
-            shape=altair.Shape("model:N"),
-            tooltip=["model:N", "category:N", "texture:Q", "stimuli:Q"],
-        )
-    )
-    lines = altair.Chart(altair.Data(values=means)).mark_rule(strokeDash=[4, 3]).encode(x="texture:Q", color="model:N")
-    return (points + lines).properties(width=420, height=320, title="Shape or texture? Cue-conflict stimuli")
+    axis = {"field": "texture", "type": "quantitative", "scale": {"domain": [0, 1]}}
+    title = {"title": "fraction of texture decisions (0: shape, 1: texture)"}
+    model = {"field": "model", "type": "nominal"}
+    points = {
+        "data": {"values": rows},
+        "mark": {"type": "point", "filled": True, "size": 70},
+        "encoding": {
+            "x": axis | title,
+            "y": {"field": "category", "type": "nominal", "title": None},
+            "color": model,
+            "shape": model,
+            "tooltip": [{"field": name} for name in ("model", "category", "texture", "stimuli")],
+        },
+    }
+    lines = {
+        "data": {"values": means},
+        "mark": {"type": "rule", "strokeDash": [4, 3]},
+        "encoding": {"x": axis | title, "color": model},
+    }
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "title": "Shape or texture? Cue-conflict stimuli",
+        "width": 420,
+        "height": 320,
+        "layer": [points, lines],
+    }
 
 
 def write_shape_bias(summaries: Sequence[TextureSummary], output: Path) -> None:
     """Write the plot; the ending of `output` chooses the form. HTML needs no network."""
-    if output.suffix not in ENDINGS[:-1]:
-        raise UserError(f"'{output}': a plot ends in one of {', '.join(ENDINGS[:-1])}.")
-    chart = shape_bias_chart(summaries)
-    kind, options = output.suffix[1:], {"inline": True} if output.suffix == ".html" else {}
-    write_aside(output, lambda part: chart.save(str(part), format=kind, **options))
+    if output.suffix not in ENDINGS:
+        raise UserError(f"'{output}': a plot ends in one of {', '.join(ENDINGS)}.")
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise MissingExtra("vl-convert-python", "report", "The shape-bias plot") from error
+    chart = json.dumps(shape_bias_chart(summaries))
+    if output.suffix == ".html":
+        written = vl_convert.vegalite_to_html(chart, bundle=True).encode()
+    elif output.suffix == ".svg":
+        written = vl_convert.vegalite_to_svg(chart).encode()
+    elif output.suffix == ".png":
+        written = vl_convert.vegalite_to_png(chart, scale=2)
+    else:
+        written = vl_convert.vegalite_to_pdf(chart)
+    write_aside(output, lambda part: part.write_bytes(written))
