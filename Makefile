@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL = $(if $(shell command -v uv),uv pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q)
 
-.PHONY: demo test test-slow check format benchmark clean
+.PHONY: demo test test-slow check format models benchmark clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/weatherglass demo
@@ -24,6 +24,9 @@ check: $(VENV)/.develop
 format: $(VENV)/.develop
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+models: $(VENV)/.runtime
+	$(BIN)/python examples/train_digits.py --output src/weatherglass/models/weights
 
 benchmark: $(VENV)/.benchmark
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks
