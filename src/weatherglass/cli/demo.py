@@ -23,7 +23,9 @@ def command(store: str, output: str, quick: bool) -> None:
 
     started = time.perf_counter()
     limit = QUICK_IMAGES if quick else None
-    evaluation = measure(Options(models=MODELS, data="digits:test", store=store, suite="imagenet-c", limit=limit))
+    evaluation = measure(
+        Options(models=MODELS, data="digits:test", store=store, suite="imagenet-c", limit=limit, frost="procedural")
+    )
     assert evaluation is not None
     first, *others = evaluation.runs
     print_summaries(evaluation.runs)
