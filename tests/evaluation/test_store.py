@@ -5,31 +5,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from synthetic import make_protocol
 
 from weatherglass.errors import UserError
-from weatherglass.evaluation.protocol import Cell, Protocol, differences
+from weatherglass.evaluation.protocol import Cell, differences
 from weatherglass.evaluation.record import CellRecord, DataManifest, FailedCell, Observations, Picture
 from weatherglass.evaluation.runs import find_run, runs_of
 from weatherglass.evaluation.store import Store
-
-
-def make_protocol(**changes: object) -> Protocol:
-    fields = {
-        "task": "classification",
-        "weights": "w",
-        "preprocessing": "none",
-        "normalisation": "mean 0 0 0, std 1 1 1",
-        "data": "d",
-        "selection": "all",
-        "samples": 3,
-        "classes": "all 10",
-        "seed": 0,
-        "precision": "float32",
-        "device": "cpu",
-        "forward_batch": 32,
-        "versions": {"torch": "2.15"},
-    }
-    return Protocol(**(fields | changes))  # type: ignore[arg-type]
 
 
 def make_record(condition: str = "clean", model: str = "timm/vit", **changes: object) -> CellRecord:

@@ -1,7 +1,6 @@
 """What is kept of a measured cell: its scores, how they came about, and what was seen of each sample."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -95,6 +94,3 @@ class Picture:
     clean: bytes
     """Encoded image (PNG or JPEG) as the model saw it, before the disturbance."""
     disturbed: bytes
-
-
-Metadata = dict[str, Any]
