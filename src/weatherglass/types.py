@@ -118,6 +118,8 @@ class ImageData(ABC):
     """int64, shape (samples,), indices into `classes`."""
     digest: str
     """Digest of ids, labels and stored bytes (or of what identifies them): equal digests mean equal data."""
+    accepted: tuple[tuple[int, ...], ...] | None = None
+    """For each sample all labels that count as right, where there may be several; None: `labels` alone."""
     selection: str = "all"
     """Which part of the whole this is, e.g. 'stratified 500 of 10000, seed 0'."""
 

@@ -48,6 +48,27 @@ def write_imagenet_v2(root: Path) -> str:
     return f"imagenet-v2:{write_folder(root, ('0', '2', '10'))}"
 
 
+def write_imagenet_real(root: Path) -> str:
+    for number in range(5):
+        Image.fromarray(picture(number)).save(root / f"ILSVRC2012_val_0000000{number + 1}.JPEG")
+    (root / "real.json").write_text(json.dumps([[3, 7], [], [900], [7], [1, 2, 3]]))
+    return f"imagenet-real:{root}"
+
+
+def write_objectnet(root: Path) -> str:
+    write_folder(root / "images", ("alarm_clock", "banana"))
+    tables = {
+        "folder_to_objectnet_label.json": {"alarm_clock": "Alarm clock", "banana": "Banana"},
+        "objectnet_to_imagenet_1k.json": {"Alarm clock": "analog clock; digital clock", "Banana": "banana"},
+        "pytorch_to_imagenet_2012_id.json": {"409": 2, "530": 0, "954": 1},
+    }
+    (root / "mappings").mkdir()
+    for file, table in tables.items():
+        (root / "mappings" / file).write_text(json.dumps(table))
+    (root / "mappings" / "imagenet_to_label_2012_v2").write_text("digital clock\nbanana\nanalog clock\n")
+    return f"objectnet:{root}"
+
+
 def write_cue_conflict(root: Path) -> str:
     write_folder(root, ("cat", "dog"))
     for number, path in enumerate(sorted(root.rglob("*.*"))):
@@ -165,6 +186,8 @@ WRITERS: dict[str, Callable[[Path], str]] = {
         for kind in ("imagenet-a", "imagenet-r", "imagenet-sketch")
     },
     "imagenet-v2": write_imagenet_v2,
+    "imagenet-real": write_imagenet_real,
+    "objectnet": write_objectnet,
     "cue-conflict": write_cue_conflict,
     "imagenet-c": write_imagenet_c,
     "cifar10": write_cifar10,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from weatherglass.data.imagenet import imagenet_wnids
 from weatherglass.data.images import ArrayImages
 from weatherglass.data.masks import CATEGORIES16, MASKS
+from weatherglass.data.several_labels import SeveralLabels
 from weatherglass.errors import UserError
 from weatherglass.evaluation.evaluate import EvaluationSettings, evaluate
 from weatherglass.evaluation.outputs import decide
@@ -92,6 +93,25 @@ def test_photographs_of_imagenet_classes_fall_into_categories(predictor: TorchPr
     _, shown = decide(predictor, data, "categories16")
     assert shown.ids == ("a",)
     assert shown.classes[int(shown.labels[0])] == "elephant"
+
+
+def test_any_accepted_label_is_right_and_objectnet_is_a_mask(tmp_path: Path, predictor: TorchPredictor) -> None:
+    # Output 5 is largest, then 3; image b accepts neither first choice nor second within all, but within 7 and 8.
+    inner = coded(["a", "b", "c"], imagenet_wnids(), [0, 0, 0], [(3, 5), (7, 9), (1, 2)])
+    data = SeveralLabels(inner, ((4, 5), (7, 8), (1,)), imagenet_wnids(), (1, 4, 5, 7, 8))
+    top1 = {}
+    for outputs in ("all", "objectnet"):
+        settings = EvaluationSettings(outputs=outputs)
+        done = evaluate(predictor, data=data, store=tmp_path / outputs, disturbances=["clean"], settings=settings)
+        run = done.runs[0]
+        top1[run.protocol.classes] = run.correct(["clean"])[0].tolist()
+    assert top1 == {"all 1000": [True, False, False], "objectnet: 5 of 1000": [True, True, True]}
+    with pytest.raises(UserError, match="several right labels each"):
+        decide(predictor, data, "imagenet-a")
+    with pytest.raises(UserError, match="the data is imagenet-a:made"):
+        decide(predictor, inner, "objectnet")
+    with pytest.raises(UserError, match="one label an image"):
+        evaluate(predictor, data=data, store=tmp_path / "attack", disturbances=["fgsm@1/255"])
 
 
 def test_oracles_of_shape_and_texture(tmp_path: Path, predictor: TorchPredictor) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from weatherglass.data.images import Renamed
+from weatherglass.data.several_labels import SeveralLabels
 from weatherglass.data.stored import StoredConditions
 from weatherglass.errors import UserError
 from weatherglass.types import ImageData, Predictor
@@ -37,6 +38,8 @@ def relabelled(data: ImageData, outputs: np.ndarray, classes: tuple[str, ...]) -
         from dataclasses import replace
 
         return replace(data, shown=relabelled(data.shown, outputs, classes))
+    if isinstance(data, SeveralLabels):
+        return data.renumbered(outputs.tolist(), classes)
     return Renamed(data, data.ids, outputs[data.labels], classes)
 
 

@@ -28,6 +28,10 @@ KINDS: Catalog[Kind] = Catalog(
         "imagenet-a": Kind("imagenet-a:FOLDER", "ImageNet-A; the 200 classes compete, or all: --outputs all"),
         "imagenet-r": Kind("imagenet-r:FOLDER", "ImageNet-R, likewise"),
         "imagenet-v2": Kind("imagenet-v2:FOLDER", "ImageNetV2: directories 0 ... 999, read as numbers"),
+        "imagenet-real": Kind(
+            "imagenet-real:ILSVRC/val", "ImageNet validation images under the ReaL labels, real.json"
+        ),
+        "objectnet": Kind("objectnet:objectnet-1.0", "ObjectNet, the classes shared with ImageNet: images/, mappings/"),
         "imagenet-sketch": Kind("imagenet-sketch:FOLDER", "ImageNet-Sketch: wnid directories"),
         "cue-conflict": Kind("cue-conflict:FOLDER", "Texture against shape: SHAPEn-TEXTUREm.png, folder or zip file"),
         "huggingface": Kind("huggingface:FOLDER", "A Hugging Face data set written by save_to_disk"),

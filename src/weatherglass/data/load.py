@@ -51,7 +51,7 @@ def _load(spec: str, classes: tuple[str, ...] | None) -> ImageData:
 
 def _reader(kind: str) -> Callable[[str, str], ImageData]:
     """What reads `kind`, from (name, place); modules are imported when their kind is asked for."""
-    from weatherglass.data import cifar, encoded, imagenet, stimuli, stored
+    from weatherglass.data import cifar, encoded, imagenet, objectnet, reassessed, stimuli, stored
 
     readers: dict[str, Callable[[str, str], ImageData]] = {
         "imagenet": imagenet.load_imagenet,
@@ -59,6 +59,8 @@ def _reader(kind: str) -> Callable[[str, str], ImageData]:
         "imagenet-r": imagenet.load_imagenet,
         "imagenet-v2": imagenet.load_imagenet_v2,
         "imagenet-sketch": imagenet.load_imagenet,
+        "imagenet-real": reassessed.load_reassessed,
+        "objectnet": objectnet.load_objectnet,
         "cue-conflict": stimuli.load_cue_conflict,
         "imagenet-c": lambda name, place: _stored(stored.load_stored_tree, name, place),
         "cifar10": lambda name, place: cifar.load_cifar(name, "cifar10", place),

@@ -63,7 +63,7 @@ CATEGORIES16: Mapping[str, tuple[int, ...]] = {
 }
 """Category -> output indices, disjoint; 207 of the 1,000 outputs belong to one."""
 
-OUTPUTS = ("auto", "all", *MASKS, "categories16")
+OUTPUTS = ("auto", "all", *MASKS, "objectnet", "categories16")
 """Choices of what competes; 'auto' is what the kind of data is usually measured with."""
 
 USUAL: Mapping[str, str] = {"imagenet-a": "imagenet-a", "imagenet-r": "imagenet-r", "cue-conflict": "categories16"}

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from weatherglass.data.several_labels import nearest_accepted
 from weatherglass.evaluation.pictures import encode_picture
 from weatherglass.evaluation.pixels import PixelFile
 from weatherglass.evaluation.plan import ModelPlan, PlannedCell
@@ -135,7 +136,8 @@ def measure(
                 disturbed = planned.disturbance.of_input(batch, predictor, seed=planned.cell.seed)
             with clock.running("predict"):
                 output = forward(predictor, disturbed)
-            columns.append(task.observe(_checked(output, batch, predictor), batch.labels))
+            labels = _labels(plan.data, start, _checked(output, batch, predictor), batch)
+            columns.append(task.observe(output, labels))
             gallery.consider(start, batch, disturbed, columns[-1])
             listener.images_done(len(batch.ids))
     merged = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
@@ -165,6 +167,13 @@ def measure(
 def _batch(data: ImageData, pixels: PixelFile, start: int, stop: int, device: torch.device) -> Batch:
     labels = torch.from_numpy(data.labels[start:stop])
     return Batch(pixels.rows(start, stop).to(device), labels, data.ids[start:stop])
+
+
+def _labels(data: ImageData, start: int, output: Tensor, batch: Batch) -> Tensor:
+    """What each output is held against: of several right labels, the one the model finds likeliest."""
+    if data.accepted is None:
+        return batch.labels
+    return nearest_accepted(output, data.accepted[start : start + len(batch.ids)])
 
 
 def _checked(output: Tensor, batch: Batch, predictor: Predictor) -> Tensor:

@@ -144,6 +144,11 @@ def plan_evaluation(
     for predictor, _ in checked:
         for condition in conditions:
             condition.check(predictor)
+            if images.accepted is not None and condition.family in {"attack", "spatial"}:
+                raise UserError(
+                    f"{condition} looks for a wrong answer, and the images of {images.name} have several right ones. "
+                    f"Attack data with one label an image."
+                )
     with _new_or_untouched(store) as opened:
         plans, probe = [], Probe()
         for predictor, shown in checked:

@@ -9,6 +9,7 @@ import numpy as np
 
 from weatherglass.data.classes import check_classes, relabelled
 from weatherglass.data.masks import CATEGORIES16, MASKS, OUTPUTS, USUAL
+from weatherglass.data.several_labels import SeveralLabels
 from weatherglass.errors import UnknownName, UserError
 from weatherglass.models.decision import grouped, masked
 from weatherglass.types import ImageData, Predictor
@@ -31,6 +32,10 @@ def decide(predictor: Predictor, data: ImageData, outputs: str = "auto") -> tupl
             f"'{choice}' chooses among the 1,000 outputs of an ImageNet model; {predictor.name} has "
             f"{predictor.classes}. Measure with --outputs all."
         )
+    if choice == "objectnet":
+        return _competing(predictor, data)
+    if data.accepted is not None:
+        raise UserError(f"The images of {data.name} have several right labels each; --outputs '{choice}' needs one.")
     if choice == "categories16":
         return _categories(predictor, data)
     mask = MASKS[choice]
@@ -40,6 +45,17 @@ def decide(predictor: Predictor, data: ImageData, outputs: str = "auto") -> tupl
 def usual_outputs(data: ImageData) -> str:
     """What 'auto' means for this data, from its kind."""
     return USUAL.get(data.name.partition(":")[0], "all")
+
+
+def _competing(predictor: Predictor, data: ImageData) -> tuple[Predictor, ImageData]:
+    """Only the outputs that some class of the data set maps to compete."""
+    if not isinstance(data, SeveralLabels) or data.competing is None:
+        raise UserError(f"'objectnet' restricts to the classes of ObjectNet; the data is {data.name}.")
+    mask = data.competing
+    position = np.zeros(predictor.classes, dtype=np.int64)
+    position[list(mask)] = np.arange(len(mask))
+    decided = masked(predictor, mask, "objectnet")
+    return decided, data.renumbered(position.tolist(), tuple(data.classes[output] for output in mask))
 
 
 def _categories(predictor: Predictor, data: ImageData) -> tuple[Predictor, ImageData]:
