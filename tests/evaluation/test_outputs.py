@@ -111,7 +111,13 @@ def test_any_accepted_label_is_right_and_objectnet_is_a_mask(tmp_path: Path, pre
     with pytest.raises(UserError, match="the data is imagenet-a:made"):
         decide(predictor, inner, "objectnet")
     with pytest.raises(UserError, match="one label an image"):
-        evaluate(predictor, data=data, store=tmp_path / "attack", disturbances=["fgsm@1/255"])
+        evaluate(
+            predictor,
+            data=data,
+            store=tmp_path / "attack",
+            disturbances=["fgsm@1/255"],
+            settings=EvaluationSettings(outputs="all"),
+        )
 
 
 def test_oracles_of_shape_and_texture(tmp_path: Path, predictor: TorchPredictor) -> None:

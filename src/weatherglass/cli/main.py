@@ -25,6 +25,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "corrupt": ("weatherglass.cli.corrupt", "Write a corrupted copy of a data set, with a manifest."),
     "show": ("weatherglass.cli.show", "Draw one photograph under a corruption at every severity."),
     "convert": ("weatherglass.cli.convert", "Turn a published checkpoint into safetensors."),
+    "effective-robustness": (
+        "weatherglass.cli.effective_robustness",
+        "What models keep under a shift beyond what their clean accuracy promises.",
+    ),
     "transfer": ("weatherglass.cli.transfer", "Do adversarial images made on one model fool the others?"),
     "perturbations": ("weatherglass.cli.perturbations", "Draw and describe what an attack changes, model by model."),
     "shape-bias": ("weatherglass.cli.shape_bias", "Does a model follow shape or texture? Cue-conflict stimuli."),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from weatherglass.errors import MissingExtra, UserError
+from weatherglass.evaluation.files import write_aside
 
 Spec = dict[str, Any]
 
@@ -115,6 +116,29 @@ def save_figure(figure: Figure, folder: Path) -> list[Path]:
             f"Cannot write figures to '{folder}': {error.strerror or error}. Choose another folder."
         ) from error
     return paths
+
+
+WRITTEN = (".html", ".svg", ".png", ".pdf")
+"""Endings of `write_chart`."""
+
+
+def write_chart(spec: Spec, output: Path) -> None:
+    """Write one chart on white; the ending of `output` chooses the form. HTML holds its script: no network is needed.
+
+    Raises `UserError` for another ending or a place that cannot be written.
+    """
+    if output.suffix not in WRITTEN:
+        raise UserError(f"'{output}': a plot ends in one of {', '.join(WRITTEN)}.")
+    compiler, chart = converter(), themed(spec | {"background": "white", "padding": 12})
+    if output.suffix == ".html":
+        written = compiler.vegalite_to_html(chart, bundle=True).encode()
+    elif output.suffix == ".svg":
+        written = compiler.vegalite_to_svg(chart, allowed_base_urls=[]).encode()
+    elif output.suffix == ".png":
+        written = compiler.vegalite_to_png(chart, scale=2, allowed_base_urls=[])
+    else:
+        written = compiler.vegalite_to_pdf(chart, allowed_base_urls=[])
+    write_aside(output, lambda part: part.write_bytes(written))
 
 
 def theme_rules() -> str:

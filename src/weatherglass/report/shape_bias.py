@@ -1,15 +1,11 @@
 """The usual plot of shape bias: one row a category, one mark a model, texture on the right and shape on the left."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from weatherglass.errors import MissingExtra, UserError
-from weatherglass.evaluation.files import write_aside
 from weatherglass.evaluation.texture import TextureSummary
-
-ENDINGS = (".html", ".svg", ".png", ".pdf")
+from weatherglass.report.charts import write_chart
 
 
 def shape_bias_chart(summaries: Sequence[TextureSummary]) -> dict[str, Any]:
@@ -41,7 +37,6 @@ def shape_bias_chart(summaries: Sequence[TextureSummary]) -> dict[str, Any]:
         "encoding": {"x": axis | title, "color": model},
     }
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "title": "Shape or texture? Cue-conflict stimuli",
         "width": 420,
         "height": 320,
@@ -51,19 +46,4 @@ def shape_bias_chart(summaries: Sequence[TextureSummary]) -> dict[str, Any]:
 
 def write_shape_bias(summaries: Sequence[TextureSummary], output: Path) -> None:
     """Write the plot; the ending of `output` chooses the form. HTML needs no network."""
-    if output.suffix not in ENDINGS:
-        raise UserError(f"'{output}': a plot ends in one of {', '.join(ENDINGS)}.")
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise MissingExtra("vl-convert-python", "report", "The shape-bias plot") from error
-    chart = json.dumps(shape_bias_chart(summaries))
-    if output.suffix == ".html":
-        written = vl_convert.vegalite_to_html(chart, bundle=True).encode()
-    elif output.suffix == ".svg":
-        written = vl_convert.vegalite_to_svg(chart).encode()
-    elif output.suffix == ".png":
-        written = vl_convert.vegalite_to_png(chart, scale=2)
-    else:
-        written = vl_convert.vegalite_to_pdf(chart)
-    write_aside(output, lambda part: part.write_bytes(written))
+    write_chart(shape_bias_chart(summaries), output)
