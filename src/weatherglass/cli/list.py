@@ -61,6 +61,14 @@ def models(table1: bool) -> None:
     )
 
 
+@command.command("recipes")
+def recipes() -> None:
+    """Every training recipe."""
+    from weatherglass.training.recipes import RECIPES
+
+    _print_rows([(name, f"{item.epochs} epochs", item.summary) for name, item in RECIPES.items()])
+
+
 @command.command("verbs")
 def verbs() -> None:
     """Every verb of the command line."""

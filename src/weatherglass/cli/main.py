@@ -36,6 +36,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "weatherglass.cli.validate",
         "Is a folder the data set it claims to be? Finds missing or doubled classes.",
     ),
+    "train": ("weatherglass.cli.train", "Train a network by a recipe; goes on where it stopped."),
     "analyse": ("weatherglass.cli.analyse", "Disturb the model or look inside it: lesions, attention, similarity ..."),
     "query": ("weatherglass.cli.query", "Ask a store in SQL; one row a sample."),
     "list": ("weatherglass.cli.list", "What exists: models, corruptions, suites, data, verbs."),

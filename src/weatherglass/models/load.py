@@ -19,7 +19,7 @@ from weatherglass.user_code import call_user_factory, names_user_code
 
 FORMS = (
     "timm/NAME, torchvision/NAME, fan_*, digits_vit, path/to/file.py:factory, package.module:factory, "
-    "or a file that ends in .onnx, .pt2 or .torchscript"
+    "a .safetensors file that `weatherglass train` wrote, or a file that ends in .onnx, .pt2 or .torchscript"
 )
 EXPORTED_ENDINGS = (".onnx", ".pt2", ".torchscript", ".ts", ".pt", ".jit")
 
@@ -92,6 +92,9 @@ def _build(spec: str, *, pretrained: bool | None, from_checkpoint: bool, classes
         return _from_torchvision(name, published, classes)
     if library == "timm" and slash:
         return _from_timm(name, published, classes, source="timm")
+    if Path(spec).suffix == ".safetensors" and (described := _from_described(spec)) is not None:
+        _refuse(spec, pretrained=pretrained, classes=classes)
+        return described
     if spec in DIGITS_MODELS:
         _refuse(spec, classes=classes)
         return _from_digits(spec, trained=published)
@@ -105,6 +108,17 @@ def _from_digits(name: str, *, trained: bool) -> _Network:
 
     scaled = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), source="weatherglass")
     return _Network(build_digits_model(name, trained=trained), scaled, CLASSES)
+
+
+def _from_described(spec: str) -> _Network | None:
+    """A file of weights that says which network it belongs to; None for one that does not."""
+    from weatherglass.models.described import build_described, describe
+
+    path = Path(spec).expanduser()
+    description = describe(path)
+    if description is None:
+        return None
+    return _Network(build_described(path, description), description.preprocessing, description.class_names)
 
 
 def _from_ours(name: str, published: bool, classes: int | None) -> _Network:

@@ -1,0 +1,58 @@
+"""The recipe's optimiser, learning-rate schedule and moving average, made of timm's."""
+
+from typing import Any
+
+import torch
+from timm.optim import create_optimizer_v2  # pyright: ignore[reportPrivateImportUsage]
+from timm.scheduler.cosine_lr import CosineLRScheduler
+from timm.utils.model_ema import ModelEmaV3
+from torch import nn
+
+from weatherglass.errors import UserError
+from weatherglass.training.recipe import Recipe
+
+
+def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Groups with and without weight decay, with layer-wise learning rates where the recipe asks for them.
+
+    Vectors, biases and the names in the model's `no_weight_decay()` are not decayed.
+    """
+    chosen = recipe.optimiser
+    options: dict[str, Any] = {}
+    if "adam" in chosen.name:
+        options = {"betas": chosen.betas, "eps": chosen.epsilon}
+    if chosen.layer_decay != 1 and not hasattr(model, "group_matcher"):
+        raise UserError(f"optimiser.layer_decay needs a model that names its layers; {recipe.network.name} does not.")
+    try:
+        return create_optimizer_v2(
+            model,
+            opt=chosen.name,
+            lr=recipe.peak_rate,
+            weight_decay=chosen.weight_decay,
+            layer_decay=chosen.layer_decay if chosen.layer_decay != 1 else None,
+            **options,
+        )
+    except (ValueError, AssertionError, KeyError) as error:
+        raise UserError(f"optimiser.name '{chosen.name}' cannot be used: {error}.") from None
+
+
+def make_schedule(optimiser: torch.optim.Optimizer, recipe: Recipe, steps_an_epoch: int) -> CosineLRScheduler:
+    """A function of the step alone: `step_update(step)` sets the rates, whatever came before.
+
+    Warm-up lies inside the cosine's length, as in DeiT: with w warm-up steps of T in all, peak p, minimum m and start
+    s, the rate at step t is s + t (p - s) / w below w, then m + (p - m) (1 + cos(pi t / T)) / 2, and m from T on.
+    """
+    chosen = recipe.schedule
+    return CosineLRScheduler(
+        optimiser,
+        t_initial=chosen.epochs * steps_an_epoch,
+        lr_min=chosen.minimum_rate,
+        warmup_t=chosen.warmup * steps_an_epoch,
+        warmup_lr_init=chosen.warmup_rate,
+        t_in_epochs=False,
+    )
+
+
+def make_average(model: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
+    """The moving average of weights and statistics: average = decay * average + (1 - decay) * weights."""
+    return ModelEmaV3(model, decay=recipe.averaging.decay) if recipe.averaging.decay else None
