@@ -38,6 +38,10 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "train": ("weatherglass.cli.train", "Train a network by a recipe; goes on where it stopped."),
     "analyse": ("weatherglass.cli.analyse", "Disturb the model or look inside it: lesions, attention, similarity ..."),
+    "reproduce": (
+        "weatherglass.cli.reproduce",
+        "Published tables and figures: print them, measure their small form beside them.",
+    ),
     "query": ("weatherglass.cli.query", "Ask a store in SQL; one row a sample."),
     "list": ("weatherglass.cli.list", "What exists: models, corruptions, suites, data, verbs."),
 }

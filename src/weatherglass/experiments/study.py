@@ -1,0 +1,171 @@
+"""A study: several models, clean, corrupted and shifted, with everything that its tables and claims need."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from weatherglass.errors import UserError
+from weatherglass.evaluation.effective import FEWEST_BASELINES, Measurement, effective_robustness
+from weatherglass.evaluation.estimates import Summary
+from weatherglass.evaluation.evaluate import EvaluationSettings, Listener, evaluate
+from weatherglass.evaluation.runs import Run
+from weatherglass.evaluation.summary import summarise
+from weatherglass.metrics.intervals import Bootstrap, Estimate, estimate
+from weatherglass.types import ImageData, Predictor
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a study and where it stands in the study's grid."""
+
+    spec: str
+    family: str
+    """What its points are joined with, e.g. 'ViT'; the name of its row where the card prints a table."""
+    share: str = ""
+    """How much data it was trained on, as a label: '5%', '100%', 'ImageNet-21k'; empty where all had the same."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Member":
+        """'SPEC', 'FAMILY=SPEC' or 'FAMILY,SHARE=SPEC'."""
+        label, equals, spec = text.rpartition("=")
+        if not spec or (equals and not label):
+            raise UserError(f"'{text}': a model is written SPEC, FAMILY=SPEC or FAMILY,SHARE=SPEC.")
+        family, _, share = label.partition(",")
+        return cls(spec, family.strip() or "models", share.strip())
+
+    @property
+    def group(self) -> str:
+        """Family and share in one phrase."""
+        return f"{self.family}, {self.share}" if self.share else self.family
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One model of a study."""
+
+    member: Member
+    parameters: int
+    summary: Summary
+    accuracy: dict[str, Estimate]
+    """By benchmark: 'clean', 'corrupted', and the name of each shifted set."""
+    effective: dict[str, Estimate] = field(default_factory=dict)
+    """Effective robustness by shifted set, over the line through all models; empty for fewer than three models."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was measured."""
+
+    rows: tuple[StudyRow, ...]
+    benchmarks: tuple[str, ...]
+    points: dict[str, Float[np.ndarray, " models"]]
+    """Accuracy of each model by benchmark, in the order of the rows."""
+    resampled: dict[str, Float[np.ndarray, "resamples models"]]
+    """The same in resamples of the images, which all models share."""
+    samples: dict[str, int]
+
+    @property
+    def sizes(self) -> Float[np.ndarray, " models"]:
+        """Learned parameters of each model."""
+        return np.array([row.parameters for row in self.rows], dtype=np.float64)
+
+    def positions(self, family: str, share: str) -> list[int]:
+        """Rows of a family and a share of data."""
+        return [k for k, row in enumerate(self.rows) if (row.member.family, row.member.share) == (family, share)]
+
+    @property
+    def shares(self) -> list[str]:
+        """Shares of data in the order in which they were given."""
+        return list(dict.fromkeys(row.member.share for row in self.rows))
+
+    @property
+    def families(self) -> list[str]:
+        """Families in the order in which they were given."""
+        return list(dict.fromkeys(row.member.family for row in self.rows))
+
+
+def measure_study(
+    members: Sequence[Member],
+    *,
+    data: ImageData,
+    store: str | Path,
+    predictors: Sequence[Predictor],
+    shifts: Sequence[ImageData] = (),
+    suite: str | None = "imagenet-c",
+    settings: EvaluationSettings | None = None,
+    listener: Listener | None = None,
+) -> Study:
+    """Measure every model on `data`, clean and under `suite`, and on each of `shifts`; kept cells are read.
+
+    `predictors` are the loaded models, in the order of `members`. Raises `UserError` for a cell that failed.
+    """
+    names = [predictor.name for predictor in predictors]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"{sorted(repeated)[0]} is given twice.")
+    wanted: list[tuple[ImageData, str | None]] = [(data, suite), *((shifted, None) for shifted in shifts)]
+    runs: list[tuple[Run, ...]] = []
+    for images, conditions in wanted:
+        done = evaluate(
+            list(predictors),
+            data=images,
+            store=store,
+            suite=conditions,
+            disturbances=() if conditions else ["clean"],
+            settings=settings,
+            listener=listener,
+        )
+        if done.failed:
+            raise UserError(f"{done.failed[0].cell.disturbance} could not be measured: {done.failed[0].reason}.")
+        runs.append(done.runs)
+    return study_of(members, runs[0], dict(zip([shifted.name for shifted in shifts], runs[1:], strict=True)))
+
+
+def study_of(members: Sequence[Member], runs: Sequence[Run], shifted: dict[str, tuple[Run, ...]]) -> Study:
+    """The study of stored runs: one run a member on the clean data, and one on each shifted set, in their order."""
+    right = {"clean": np.stack([run.correct(["clean"])[0] for run in runs]).astype(np.float64)}
+    summaries = [summarise(run) for run in runs]
+    if all(summary.grid.complete for summary in summaries):
+        right["corrupted"] = np.stack([_mean_right(run, s) for run, s in zip(runs, summaries, strict=True)])
+    for name, others in shifted.items():
+        right[short_name(name)] = np.stack([run.correct(["clean"])[0] for run in others]).astype(np.float64)
+    resampled = {name: Bootstrap(rows.shape[1]).means(rows) for name, rows in right.items()}
+    points = {name: rows.mean(axis=1) for name, rows in right.items()}
+    effective = {
+        short_name(name): _effective([*runs, *others], runs[0].data, name)
+        for name, others in shifted.items()
+        if len(members) >= FEWEST_BASELINES
+    }
+    rows = []
+    for k, (member, run, summary) in enumerate(zip(members, runs, summaries, strict=True)):
+        accuracy = {}
+        for name, values in points.items():
+            found = estimate(float(values[k]), resampled[name][:, k], samples=right[name].shape[1])
+            assert found is not None  # a mean over at least one image
+            accuracy[name] = found
+        beyond = {name: each[run.model] for name, each in effective.items() if run.model in each}
+        rows.append(StudyRow(member, summary.parameters, summary, accuracy, beyond))
+    samples = {name: values.shape[1] for name, values in right.items()}
+    return Study(tuple(rows), tuple(right), points, resampled, samples)
+
+
+def short_name(data: str) -> str:
+    """The benchmark's name for a data set: 'imagenet-r' for 'imagenet-r:photos/r', 'natural_shift' for a reader's."""
+    kind, colon, place = data.partition(":")
+    return place if colon and (kind.endswith(".py") or kind == "imagefolder") else kind
+
+
+def _mean_right(run: Run, summary: Summary) -> Float[np.ndarray, " samples"]:
+    """For each image the share of the suite it is right under; every corruption weighs the same."""
+    kinds = [run.correct(summary.grid.cells(kind)).mean(axis=0) for kind in summary.grid.kinds]
+    return np.mean(kinds, axis=0)
+
+
+def _effective(runs: Sequence[Run], clean: str, shift: str) -> dict[str, Estimate]:
+    try:
+        found = effective_robustness(runs, Measurement(clean), Measurement(shift))
+    except UserError:  # models of one clean accuracy, or a mask that only one side has: no line
+        return {}
+    return {one.model: one.effective for one in found.models}

@@ -1,0 +1,139 @@
+"""What a card prints: the published table, the measured one beside it, slopes and findings, as text tables."""
+
+from weatherglass.experiments.cards import Card
+from weatherglass.experiments.findings import Finding, Slope
+from weatherglass.experiments.published import PublishedTable, Value, published_table
+from weatherglass.experiments.study import Study, StudyRow
+from weatherglass.metrics.intervals import Estimate
+from weatherglass.report.tables import TextTable
+
+
+def printed_table(name: str) -> TextTable:
+    """A published table as it stands in the paper."""
+    table = published_table(name)
+    grouped = any(row.group for row in table.rows)
+    rows = [
+        (row.printed, *([row.group] if grouped else []), *(_text(row.values.get(one.key)) for one in table.columns))
+        for row in table.rows
+    ]
+    columns = (
+        "model",
+        *(["group"] if grouped else []),
+        *(f"{column.description} ({column.unit})" for column in table.columns),
+    )
+    notes = (f"As printed: {table.source}", *table.notes, *(f"Doubtful: {doubt}." for doubt in table.doubts))
+    return TextTable(f"{name}: {table.title}", columns, tuple(rows), notes)
+
+
+def study_table(study: Study) -> TextTable:
+    """One row a model: size, accuracy on every benchmark in percent, what is kept, effective robustness in points."""
+    shifts = [name for name in study.benchmarks if any(name in row.effective for row in study.rows)]
+    kept = [name for name in study.benchmarks if name != "clean"]
+    columns = (
+        "model",
+        "group",
+        "parameters, M",
+        *(f"{name} %" for name in study.benchmarks),
+        *(f"{name} / clean %" for name in kept),
+        *(f"{name}, effective" for name in shifts),
+    )
+    rows = []
+    for row in study.rows:
+        clean = row.accuracy["clean"].value
+        shares = [f"{100 * row.accuracy[name].value / clean:.1f}" if clean else "-" for name in kept]
+        beyond = [in_points(row.effective[name]) if name in row.effective else "-" for name in shifts]
+        cells = [row.accuracy[name].percent() for name in study.benchmarks]
+        size = f"{row.parameters / 1e6:.2f}"
+        rows.append((row.member.spec, row.member.group, size, *cells, *shares, *beyond))
+    sizes = ", ".join(f"{name} {samples}" for name, samples in study.samples.items())
+    notes = [f"95 % intervals over images: {sizes}."]
+    if "corrupted" in study.benchmarks:
+        notes.append(f"Corrupted: mean over {study.rows[0].summary.grid.description}.")
+    return TextTable("Measured", columns, tuple(rows), tuple(notes))
+
+
+def grid_table(study: Study, benchmark: str) -> TextTable:
+    """One row a family and size, one column a share of training data: accuracy in percent."""
+    shares = study.shares
+    cells: dict[tuple[str, int], dict[str, str]] = {}
+    for row in study.rows:
+        place = cells.setdefault((row.member.family, row.parameters), {})
+        text = row.accuracy[benchmark].percent()
+        share = row.member.share
+        place[share] = f"{place[share]}; {text}" if share in place else text
+    rows = [
+        (family, f"{size / 1e6:.2f}", *(place.get(share, "-") for share in shares))
+        for (family, size), place in sorted(cells.items())
+    ]
+    columns = ("family", "parameters, M", *(share or "accuracy" for share in shares))
+    return TextTable(f"Accuracy % on {benchmark} by share of training data", columns, tuple(rows))
+
+
+def beside_table(card: Card, study: Study) -> TextTable | None:
+    """Paper, ours and difference for the models that carry a row's name; None where the card prints no numbers."""
+    if not card.tables:
+        return None
+    table = published_table(card.tables[0])
+    pairs = [(row, _row_named(table, row.member.family)) for row in study.rows]
+    columns: list[str] = ["model"]
+    for key in card.columns:
+        columns += [f"{key} paper", f"{key} ours", f"{key} difference"]
+    rows = []
+    for row, published in pairs:
+        cells: list[str] = [row.member.family]
+        for key, name in card.columns.items():
+            cells += _beside(None if published is None else published.get(key), measured(row, name))
+        rows.append(tuple(cells))
+    unnamed = [row.member.family for row, published in pairs if published is None]
+    notes = ["Paper: ImageNet. On other data the difference means nothing."]
+    if unnamed:
+        names = ", ".join(row.model for row in table.rows)
+        notes.append(f"Not in the table: {', '.join(unnamed)}. Its rows: {names}.")
+    return TextTable(f"{table.id} beside what was measured", tuple(columns), tuple(rows), tuple(notes))
+
+
+def slopes_table(slopes: list[Slope]) -> TextTable:
+    """How the error falls for ten times the parameters."""
+    rows = [(s.benchmark, s.family, s.share or "-", str(s.models), in_points(s.slope)) for s in slopes]
+    columns = ("benchmark", "family", "share", "models", "points of error for 10 x parameters")
+    return TextTable("Error = a + b log10(parameters)", columns, tuple(rows))
+
+
+def findings_table(findings: list[Finding]) -> TextTable:
+    """Each claim beside what was measured."""
+    rows = [
+        (f.claim, f.benchmark, f.measured, in_points(f.estimate) if f.estimate else "-", f.verdict) for f in findings
+    ]
+    columns = ("the paper says", "benchmark", "measured here", "points", "in this study")
+    notes = ("Points with 95 % intervals over images. One study of small models is an observation, no reproduction.",)
+    return TextTable("Claims", columns, tuple(rows), notes)
+
+
+def measured(row: StudyRow, name: str) -> Estimate | None:
+    """The measurement of a row that a published column stands for; see `Card.columns`."""
+    if name in ("retention", "mce"):
+        return getattr(row.summary, name)
+    if name.startswith("shift:"):
+        kind = name.removeprefix("shift:")
+        return next((found for benchmark, found in row.accuracy.items() if benchmark == kind), None)
+    return row.accuracy.get(name)
+
+
+def _row_named(table: PublishedTable, name: str) -> dict[str, Value] | None:
+    return next((row.values for row in table.rows if name in (row.model, row.printed)), None)
+
+
+def _beside(paper: Value, ours: Estimate | None) -> tuple[str, str, str]:
+    difference = "-"
+    if ours is not None and isinstance(paper, int | float):
+        difference = f"{100 * ours.value - paper:+.1f}"
+    return _text(paper), "-" if ours is None else ours.percent(), difference
+
+
+def in_points(found: Estimate) -> str:
+    """A difference of accuracies in points, with its sign and interval."""
+    return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+
+
+def _text(value: Value) -> str:
+    return "-" if value is None else str(value)
