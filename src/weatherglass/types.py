@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from weatherglass.errors import UserError
+
 Images = Float[Tensor, "batch 3 height width"]
 """RGB in [0, 1], never normalised."""
 
@@ -185,6 +187,30 @@ class Disturbance(ABC):
     def of_model(self, predictor: Predictor) -> Iterator[Predictor]:
         """The disturbed model, for the time of the `with` block; the model is bit-identical afterwards."""
         yield predictor
+
+
+class FrameSequence(Disturbance):
+    """Several slightly different versions of each image: what is measured is how the prediction changes among them."""
+
+    @property
+    def family(self) -> str:
+        return SEQUENCES
+
+    @property
+    @abstractmethod
+    def noise(self) -> bool:
+        """Whether the frames have no order: each is then compared with the first, else with the one before it."""
+
+    @abstractmethod
+    def frames_of_input(self, batch: Batch, *, seed: int) -> Iterator[Pixels | Images]:
+        """The frames of the batch, one after the other; row i depends on (seed, ids[i]) and the image alone."""
+
+    def of_input(self, batch: Batch, predictor: Predictor, *, seed: int) -> Pixels | Images:
+        raise UserError(f"'{self}' makes many images of one, and only `weatherglass evaluate` measures such sequences.")
+
+
+SEQUENCES = "sequence"
+"""The family of every `FrameSequence`: tables of accuracies leave it out."""
 
 
 @dataclass(frozen=True)

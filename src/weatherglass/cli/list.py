@@ -28,9 +28,19 @@ def attacks() -> None:
 @command.command("suites")
 def suites() -> None:
     """Every suite, with its number of conditions."""
+    from weatherglass.corruptions.perturbations import PERTURBATION_SUITES
     from weatherglass.corruptions.suites import SUITES
 
     _print_rows([(name, str(len(item.conditions)), item.description) for name, item in SUITES.items()])
+    _print_rows([(name, str(len(item.names)), item.description) for name, item in PERTURBATION_SUITES.items()])
+
+
+@command.command("sequences")
+def sequences() -> None:
+    """Every sequence of slightly different versions of an image, as 'sequence:NAME'."""
+    from weatherglass.corruptions.perturbations import PERTURBATIONS
+
+    _print_rows([(name, "noise" if item.noise else "", item.description) for name, item in PERTURBATIONS.items()])
 
 
 @command.command("data")

@@ -15,6 +15,7 @@ from weatherglass.evaluation.record import CellRecord, FailedCell
 from weatherglass.evaluation.runs import Run
 
 if TYPE_CHECKING:
+    from weatherglass.evaluation.estimates import Summary
     from weatherglass.metrics.intervals import Estimate
 
 
@@ -132,6 +133,7 @@ def print_summaries(runs: Sequence[Run], *, reference: Run | None = None) -> Non
     for note in dict.fromkeys(note for summary in summaries for note in summary.notes):
         console.print(note, soft_wrap=True)
     print_attacks(runs, console)
+    print_sequences(summaries, console)
     for warning in dict.fromkeys(warning for run in runs for warning in label_warnings(run)):
         console.print(f"warning: {warning}", soft_wrap=True)
 
@@ -155,6 +157,32 @@ def print_attacks(runs: Sequence[Run], console: Console) -> None:
     console.print("Success: of the images that were right when clean.")
     for warning in dict.fromkeys(warning for run in runs for warning in attack_warnings(run)):
         console.print(f"warning: {warning}", soft_wrap=True)
+
+
+def print_sequences(summaries: "Sequence[Summary]", console: Console) -> None:
+    """Flips and top-5 distance along every sequence, and both against the reference."""
+    found = [(summary.model, summary.sequences) for summary in summaries if summary.sequences is not None]
+    if not found:
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "sequence"):
+        table.add_column(heading, overflow="fold")
+    rated = any(sequences.reference for _, sequences in found)
+    for heading in ("flips %", "top-5 distance", *(("flip rate", "top-5 rate") if rated else ())):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for model, sequences in found:
+        rows = [(r.perturbation, r.flips, r.top5_distance, r.flip_rate, r.top5_rate) for r in sequences.results]
+        means = (sequences.flips, sequences.top5_distance, sequences.mean_flip_rate, sequences.mean_top5_rate)
+        for name, flipped, moved, *rates in [*rows, (f"mean ({sequences.suite or len(rows)})", *means)]:
+            shown = [percent(rate) for rate in rates] if rated else []
+            table.add_row(model, name, percent(flipped), moved.number(2), *shown)
+    console.print()
+    console.print(table)
+    console.print("Flips: steps at which the prediction changes. Top-5 distance: places the best five move in a step.")
+    if rated:
+        console.print(f"Rates: over those of {', '.join(dict.fromkeys(s.reference for _, s in found if s.reference))}.")
+    for reason in dict.fromkeys(sequences.reason for _, sequences in found):
+        console.print(reason, soft_wrap=True)
 
 
 def output_console() -> Console:

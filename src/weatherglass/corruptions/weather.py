@@ -44,17 +44,20 @@ def snow(
     and truncated to 8 bits before the blur; else it is blurred first and trimmed at the bottom and right.
     """
     height, width = images.shape[-2:]
-    layers = _flakes((height, width), mean, scale, zoom, threshold, draws, images.device)
+    layers = flakes((height, width), mean, scale, zoom, threshold, draws, images.device)
     if central:
-        top, left = (layers.shape[-2] - height) // 2, (layers.shape[-1] - width) // 2
-        layers = layers[..., top : top + height, left : left + width]
-        layers = (layers * 255 + 1e-3).floor_().div_(255)
+        layers = trimmed_flakes(layers, (height, width))
     angles = draws.uniform("angle").mul(90).sub(135).tolist()
     streaks = [
         motion_blur_2d(layer, motion_path(radius, sigma, angle))[..., :height, :width]
         for layer, angle in zip(layers, angles, strict=True)
     ]
-    layer = (torch.stack(streaks) * 255).round_().div_(255)  # b 1 h w
+    return with_snow(images, torch.stack(streaks), picture_weight)
+
+
+def with_snow(images: Images, streaks: Float[Tensor, "batch 1 height width"], picture_weight: float) -> Images:
+    """A whitened picture with a layer of streaks, rounded to 8 bits, added as it is and turned by 180 degrees."""
+    layer = (streaks * 255).round().div_(255)
     weights = torch.tensor(GREY, device=images.device).view(3, 1, 1)
     grey = (images * weights).sum(1, keepdim=True)
     whitened = torch.maximum(images, grey * 1.5 + 0.5)
@@ -62,7 +65,15 @@ def snow(
     return picture + (layer + layer.rot90(2, (-2, -1)))
 
 
-def _flakes(
+def trimmed_flakes(
+    layers: Float[Tensor, "batch 1 rows columns"], size: tuple[int, int]
+) -> Float[Tensor, "batch 1 height width"]:
+    """The centre of the layer, truncated to 8 bits."""
+    top, left = (layers.shape[-2] - size[0]) // 2, (layers.shape[-1] - size[1]) // 2
+    return (layers[..., top : top + size[0], left : left + size[1]] * 255 + 1e-3).floor_().div_(255)
+
+
+def flakes(
     size: tuple[int, int], mean: float, scale: float, zoom: float, threshold: float, draws: Draws, device: torch.device
 ) -> Float[Tensor, "batch 1 rows columns"]:
     """The enlarged, thresholded noise. Only the centre that the enlargement keeps is drawn."""
@@ -144,6 +155,11 @@ def spatter(
         mask = gaussian_blur_2d(mask, (strength, strength), border="edge") if len(taps) > 1 else mask
         mask = mask.masked_fill_(mask < 0.8, 0)[:, None]
         return images * (1 - mask) + mask * torch.tensor(MUD, device=images.device).view(3, 1, 1)
+    return with_water(images, layer, strength)
+
+
+def with_water(images: Images, layer: Float[Tensor, "batch height width"], strength: float) -> Images:
+    """Drops on the lens, refracted near their edges; `layer` is the height of the liquid."""
     relief = np.stack([water_relief(liquid) for liquid in layer.cpu().numpy()])
     film = layer * torch.from_numpy(relief).to(images.device)
     film = film / film.amax((1, 2), keepdim=True).clamp_min(1e-12) * strength

@@ -104,7 +104,7 @@ def compare(
     """
     if correction not in CORRECTIONS:
         raise UnknownName("correction", correction, CORRECTIONS)
-    shared = [text for text in first.records if text in second.records]
+    shared = [text for text in first.single if text in second.records]
     if not shared:
         raise UserError(f"'{first.name}' and '{second.name}' have no condition in common.")
     _check_data(first, second, common_images)
@@ -263,7 +263,7 @@ def _warnings(
         warnings.append("Both runs have the same weights and the same protocol: this compares a model with itself.")
     warnings += [f"The protocols differ in {sentence}" for sentence in matter.values()]
     for run, letter in ((first, "A"), (second, "B")):
-        if alone := [text for text in run.records if text not in shared]:
+        if alone := [text for text in run.single if text not in shared]:
             warnings.append(f"Only {letter} was measured under {listing(alone)}; these are not compared.")
         if lost := run.protocol.samples - len(outcomes.ids):
             warnings.append(f"{lost} of the {run.protocol.samples} images of {letter} are not compared.")

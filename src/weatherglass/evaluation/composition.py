@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from weatherglass.types import Batch, Disturbance, Images, Pixels, Predictor
+from weatherglass.errors import UserError
+from weatherglass.types import Batch, Disturbance, FrameSequence, Images, Pixels, Predictor
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,10 @@ class OfBoth(Disturbance):
 
     model: Disturbance
     input: Disturbance
+
+    def __post_init__(self) -> None:
+        if isinstance(self.input, FrameSequence):
+            raise UserError(f"'{self}': sequences are measured on the model as it is, without '{self.model}'.")
 
     def __str__(self) -> str:
         return f"{self.model}+{self.input}"

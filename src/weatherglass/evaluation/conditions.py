@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from weatherglass.analysis.names import MODEL_DISTURBANCES
 from weatherglass.attacks.names import ATTACKS, SPATIAL
 from weatherglass.corruptions.disturbance import parse_corruption
+from weatherglass.corruptions.perturbations import PERTURBATION_SUITES
 from weatherglass.corruptions.severity import CORRUPTIONS
 from weatherglass.corruptions.suites import SUITES
 from weatherglass.data.stored import StoredConditions
 from weatherglass.errors import UnknownName, UserError
-from weatherglass.types import Clean, Disturbance, ImageData
+from weatherglass.types import SEQUENCES, Clean, Disturbance, ImageData
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,12 @@ def parse_disturbance(text: str, choices: CorruptionChoices = CorruptionChoices(
         from weatherglass.attacks.parse import parse_moved
 
         return parse_moved(text)
+    if name == SEQUENCES:
+        from weatherglass.corruptions.sequences import parse_sequence
+
+        return parse_sequence(text, calibration=choices.calibration)
     if name not in CORRUPTIONS and "+" not in text:
-        raise UnknownName("disturbance", name, [*CORRUPTIONS, *ATTACKS, *SPATIAL, *MODEL_DISTURBANCES])
+        raise UnknownName("disturbance", name, [*CORRUPTIONS, *ATTACKS, *SPATIAL, *MODEL_DISTURBANCES, SEQUENCES])
     return parse_corruption(
         text,
         definition=choices.definition,
@@ -123,7 +128,7 @@ def _texts(disturbances: Iterable[str | Disturbance]) -> list[str]:
 def _expand(suite: str | None, disturbances: Iterable[str]) -> list[str]:
     texts: list[str] = []
     if suite is not None:
-        texts += [f"{name}@{severity:g}" for name, severity in SUITES[suite].conditions]
+        texts += _of_suite(suite)
     for text in disturbances:
         if text == "clean":
             continue
@@ -131,12 +136,20 @@ def _expand(suite: str | None, disturbances: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
+def _of_suite(suite: str) -> list[str]:
+    if suite in PERTURBATION_SUITES:
+        return [f"{SEQUENCES}:{name}" for name in PERTURBATION_SUITES[suite].names]
+    if suite not in SUITES:
+        raise UnknownName("suite", suite, [*SUITES, *PERTURBATION_SUITES])
+    return [f"{name}@{severity:g}" for name, severity in SUITES[suite].conditions]
+
+
 def _every_severity(text: str) -> list[str]:
     """What a name without @ means: the radii of an attack, the spatial attack itself, five severities of the rest."""
     name = _name_of(text)
     if name in ATTACKS:
         return [f"{text}@{radius}" for radius in ATTACKS[name].sweep]
-    if name in SPATIAL or name in MODEL_DISTURBANCES or name == "moved":
+    if name in SPATIAL or name in MODEL_DISTURBANCES or name in ("moved", SEQUENCES):
         return [text]
     return [f"{text}@{severity}" for severity in range(1, 6)]
 

@@ -19,13 +19,14 @@ import torch
 from torch import Tensor
 
 from weatherglass.data.several_labels import nearest_accepted
+from weatherglass.errors import UserError
 from weatherglass.evaluation.pictures import encode_picture
 from weatherglass.evaluation.pixels import PixelFile
 from weatherglass.evaluation.plan import ModelPlan, PlannedCell
 from weatherglass.evaluation.record import CellRecord, FailedCell, Observations, Picture, Provenance
 from weatherglass.evaluation.store import Store
-from weatherglass.tasks.task import InvalidOutput, Task
-from weatherglass.types import Batch, ImageData, Predictor
+from weatherglass.tasks.task import FrameTask, InvalidOutput, Task
+from weatherglass.types import Batch, Disturbance, FrameSequence, ImageData, Predictor
 
 PICTURES_PER_CELL = 2
 """Samples of each disturbed cell that are kept as pictures for the gallery."""
@@ -132,12 +133,9 @@ def measure(
     with exact_arithmetic(), planned.disturbance.of_model(plan.predictor) as predictor:
         for start in range(0, len(plan.data), step):
             batch = _batch(plan.data, pixels, start, min(start + step, len(plan.data)), predictor.device)
-            with clock.running("disturb"):
-                disturbed = planned.disturbance.of_input(batch, predictor, seed=planned.cell.seed)
-            with clock.running("predict"):
-                output = forward(predictor, disturbed)
-            labels = _labels(plan.data, start, _checked(output, batch, predictor), batch)
-            columns.append(task.observe(output, labels))
+            disturbed, outputs = _look(planned, batch, predictor, forward, clock)
+            labels = _labels(plan.data, start, outputs[-1], batch)
+            columns.append(_observed(task, planned.disturbance, outputs, labels))
             gallery.consider(start, batch, disturbed, columns[-1])
             listener.images_done(len(batch.ids))
     merged = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
@@ -162,6 +160,37 @@ def measure(
         ),
     )
     return record, Observations(plan.data.ids, plan.data.labels, merged), gallery.pictures()
+
+
+def _look(
+    planned: PlannedCell, batch: Batch, predictor: Predictor, forward: Forward, clock: "_Clock"
+) -> tuple[Tensor, list[Tensor]]:
+    """The disturbed images, of a sequence its last frame, and the outputs for them, of a sequence for every frame."""
+    disturbed, outputs = batch.images, []
+    versions = _versions(planned.disturbance, batch, predictor, planned.cell.seed)
+    while True:
+        with clock.running("disturb"):
+            version = next(versions, None)
+        if version is None:
+            return disturbed, outputs
+        disturbed = version
+        with clock.running("predict"):
+            outputs.append(_checked(forward(predictor, disturbed), batch, predictor))
+
+
+def _versions(disturbance: Disturbance, batch: Batch, predictor: Predictor, seed: int) -> Iterator[Tensor]:
+    if isinstance(disturbance, FrameSequence):
+        yield from disturbance.frames_of_input(batch, seed=seed)
+    else:
+        yield disturbance.of_input(batch, predictor, seed=seed)
+
+
+def _observed(task: Task, disturbance: Disturbance, outputs: list[Tensor], labels: Tensor) -> Mapping[str, np.ndarray]:
+    if not isinstance(disturbance, FrameSequence):
+        return task.observe(outputs[-1], labels)
+    if not isinstance(task, FrameTask):
+        raise UserError(f"'{disturbance}' is a sequence of frames, which the task '{task.name}' does not compare.")
+    return task.observe_frames(torch.stack(outputs), labels, noise=disturbance.noise)
 
 
 def _batch(data: ImageData, pixels: PixelFile, start: int, stop: int, device: torch.device) -> Batch:

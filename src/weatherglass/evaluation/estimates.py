@@ -63,6 +63,42 @@ class SuiteSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SequenceResult:
+    """One sequence of slightly different versions of every image: how the prediction changes along it."""
+
+    disturbance: str
+    perturbation: str
+    """E.g. 'tilt'."""
+    flips: Estimate
+    """FP: share of the steps at which the prediction changes."""
+    top5_distance: Estimate
+    """T5D: places by which the five best classes move in a step, added up; 0..15."""
+    flip_rate: Estimate | None
+    """FR: flips over those of the reference; None without one that flips."""
+    top5_rate: Estimate | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceSummary:
+    """All sequences of a run at one difficulty."""
+
+    difficulty: int
+    results: tuple[SequenceResult, ...]
+    suite: str | None
+    """The suite that these sequences are, e.g. 'imagenet-p'; None for any others."""
+    flips: Estimate
+    """Mean over the sequences."""
+    top5_distance: Estimate
+    mean_flip_rate: Estimate | None
+    """mFR: mean of the flip rates; 1.0 is printed as 100."""
+    mean_top5_rate: Estimate | None
+    """mT5D, likewise."""
+    reference: str | None
+    reason: str
+    """Why that reference, or why none."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """Everything a table, a page or a gate says of one run. A number that cannot be given is None, and `absent`
     says why."""
@@ -123,6 +159,8 @@ class Summary:
     """Name of a metric that is None -> the reason."""
     notes: tuple[str, ...]
     """What a reader must know before quoting these numbers."""
+    sequences: SequenceSummary | None = None
+    """Flips and top-5 distances at difficulty 1, where sequences were measured."""
 
     @property
     def metrics(self) -> dict[str, Estimate]:
@@ -141,6 +179,10 @@ class Summary:
         for name, suite in self.suites.items():
             named[f"corrupted.{name}"] = suite.corrupted
             named[f"retention.{name}"] = suite.retention
+        if self.sequences is not None:
+            named |= {"mfr": self.sequences.mean_flip_rate, "mt5d": self.sequences.mean_top5_rate}
+            named |= {"flips": self.sequences.flips}
+            named |= {f"flips.{each.perturbation}": each.flips for each in self.sequences.results}
         return {name: estimate for name, estimate in named.items() if estimate is not None}
 
 
@@ -163,6 +205,6 @@ HEADLINE: dict[str, str] = {
 """Fields of `Summary` that hold one estimate -> what they are called in text."""
 
 LOWER_IS_BETTER = frozenset({"mce", "relative_mce", "ece", "nll", "brier", "ece_corrupted", "nll_corrupted"}) | {
-    "brier_corrupted"
+    *("brier_corrupted", "flips", "mfr", "mt5d")
 }
 """Headline metrics of which less is better."""

@@ -84,7 +84,7 @@ def grid_of(run: Run) -> Grid:
             f"{cell} (failed: {failed[cell]})" if cell in failed else cell for cell in cells if cell not in run.records
         ),
         suite=suite,
-        beside=tuple(text for text in run.disturbed if text not in set(cells)),
+        beside=tuple(text for text in run.single if text not in {"clean", *cells}),
     )
 
 

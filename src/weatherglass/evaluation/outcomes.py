@@ -49,7 +49,7 @@ class Outcomes:
 
 
 def outcomes_of(run: Run, conditions: Sequence[str] | None = None) -> Outcomes:
-    """Read the named conditions of a run (default: all, the clean one first).
+    """Read the named conditions of a run (default: all but sequences, the clean one first).
 
     Images that are not in every condition are left out and counted. Raises `UserError` for another task than
     classification and when no image is in all conditions.
@@ -57,6 +57,8 @@ def outcomes_of(run: Run, conditions: Sequence[str] | None = None) -> Outcomes:
     if run.protocol.task != "classification":
         raise UserError(f"'{run.name}' holds results of {run.protocol.task}; summaries exist for classification.")
     names = tuple(conditions) if conditions is not None else _all_conditions(run)
+    if not names:
+        raise UserError(f"'{run.name}' holds sequences alone; measure its clean cell too.")
     kept = _read(run, names)
     ids = kept[0].ids
     rows: list[np.ndarray | slice] = [slice(None)] * len(kept)
@@ -105,7 +107,7 @@ def _read(run: Run, names: Sequence[str]) -> list[Observations]:
 
 
 def _all_conditions(run: Run) -> tuple[str, ...]:
-    return (*(("clean",) if run.clean else ()), *run.disturbed)
+    return (*(("clean",) if run.clean else ()), *(text for text in run.single if text != "clean"))
 
 
 def _positions(ids: Sequence[str], wanted: Sequence[str]) -> np.ndarray:

@@ -30,6 +30,8 @@ class Reference:
     itself: bool = False
     """Whether the run is its own reference, so that its CE is 1 by construction."""
     note: str | None = None
+    run: Run | None = None
+    """The stored run, where it is one."""
 
     def of(self, cells: list[str]) -> Float[np.ndarray, "rows severities"] | None:
         """Errors at the cells of one corruption; None where the reference lacks one."""
@@ -96,7 +98,7 @@ def _stored(reference: Run, run: Run, outcomes: Outcomes, bootstrap: Bootstrap) 
     errors = {text: rows[:, i] for i, text in enumerate(shared)}
     itself = reference.key == run.key
     reason = "The run is its own reference: 100 by construction." if itself else "The stored run that was named."
-    return Reference(reference.model, reason, errors.get("clean"), errors, itself)
+    return Reference(reference.model, reason, errors.get("clean"), errors, itself, run=reference)
 
 
 def _alexnet_does_not_apply(run: Run) -> str | None:

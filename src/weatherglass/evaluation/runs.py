@@ -10,6 +10,7 @@ from weatherglass.errors import UserError
 from weatherglass.evaluation.protocol import Protocol, digest_of
 from weatherglass.evaluation.record import CellRecord, DataManifest, FailedCell, Observations
 from weatherglass.evaluation.store import Store
+from weatherglass.types import SEQUENCES
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,16 @@ class Run:
     def disturbed(self) -> dict[str, CellRecord]:
         """Every cell but the clean one."""
         return {text: record for text, record in self.records.items() if text != "clean"}
+
+    @property
+    def single(self) -> dict[str, CellRecord]:
+        """The cells in which the model saw one version of each image, and so has an accuracy: all but sequences."""
+        return {text: record for text, record in self.records.items() if record.family != SEQUENCES}
+
+    @property
+    def sequences(self) -> dict[str, CellRecord]:
+        """The cells of sequences, in which the model saw each image many times."""
+        return {text: record for text, record in self.records.items() if record.family == SEQUENCES}
 
     @cached_property
     def manifest(self) -> DataManifest:

@@ -117,7 +117,7 @@ class Store:
         names = [n for n in pq.read_schema(path).names if n not in _PICTURE_COLUMNS]
         wanted = names if columns is None else ["id", "label", *columns]
         table = self._read(path, wanted)
-        arrays = {name: table.column(name).to_numpy() for name in wanted if name not in {"id", "label"}}
+        arrays = {name: _to_array(table.column(name)) for name in wanted if name not in {"id", "label"}}
         return Observations(tuple(table.column("id").to_pylist()), table.column("label").to_numpy(), arrays)
 
     def pictures(self, key: str) -> list[Picture]:
@@ -179,12 +179,28 @@ def _to_table(observations: Observations, pictures: dict[str, Picture]) -> "pa.T
         "id": pa.array(observations.ids, pa.string()),
         "label": pa.array(np.asarray(observations.labels, dtype=np.int32)),
     }
-    columns |= {name: pa.array(values) for name, values in observations.columns.items()}
+    columns |= {name: _to_column(values) for name, values in observations.columns.items()}
     kept = [pictures.get(sample) for sample in observations.ids]
     columns["clean_prediction"] = pa.array([p and p.clean_prediction for p in kept], pa.int32())
     columns["clean_picture"] = pa.array([p and p.clean for p in kept], pa.binary())
     columns["disturbed_picture"] = pa.array([p and p.disturbed for p in kept], pa.binary())
     return pa.table(columns)
+
+
+def _to_column(values: np.ndarray) -> "pa.Array":
+    """One number a sample, or an array of fixed shape as nested lists of fixed size."""
+    column = pa.array(values.reshape(-1))
+    for length in reversed(values.shape[1:]):
+        column = pa.FixedSizeListArray.from_arrays(column, length)
+    return column
+
+
+def _to_array(column: "pa.ChunkedArray") -> np.ndarray:
+    shape, values = [len(column)], column.combine_chunks()
+    while pa.types.is_fixed_size_list(values.type):
+        shape.append(values.type.list_size)
+        values = values.flatten()
+    return values.to_numpy(zero_copy_only=False).reshape(shape)
 
 
 def _decode(path: Path, kind: type[Record]) -> Record:

@@ -10,9 +10,10 @@ from weatherglass.evaluation.damage import class_damage
 from weatherglass.evaluation.estimates import ConditionSummary, KindSummary, SuiteSummary, Summary
 from weatherglass.evaluation.reference import Reference, ReferenceChoice, choose_reference
 from weatherglass.evaluation.runs import Run
+from weatherglass.evaluation.sequences import sequence_summary
 from weatherglass.evaluation.tables import SPANS, Tables, listing, missing_for_mce, ratio_estimate, stacked, tables_of
 from weatherglass.metrics import robustness
-from weatherglass.metrics.alexnet import MAIN_CORRUPTIONS
+from weatherglass.metrics.alexnet import MAIN_CORRUPTIONS, REFERENCE_NAME
 from weatherglass.metrics.intervals import Estimate
 
 _SCORES = ("top1", "top5", "ece", "nll", "brier")
@@ -96,6 +97,12 @@ def summary_of(tables: Tables, divisor: Reference, baselines: Sequence[Run] = ()
         worst=tuple(sorted((t for t in conditions if t != "clean"), key=lambda t: conditions[t].top1.value)[:10]),
         absent=absent,
         notes=_notes(tables, divisor if mce is not None else None),
+        sequences=sequence_summary(
+            run,
+            reference=divisor.run or ("alexnet" if divisor.name == REFERENCE_NAME else None),
+            resamples=tables.bootstrap.resamples,
+            level=tables.level,
+        ),
     )
 
 

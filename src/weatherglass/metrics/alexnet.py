@@ -37,3 +37,22 @@ MAIN_CORRUPTIONS = tuple(ERROR)[:15]
 """The fifteen corruptions whose mean is mCE; the last four of `ERROR` are the extra ones."""
 
 SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
+
+FLIP_PROBABILITY: dict[str, float] = {
+    "gaussian_noise": 0.23653,
+    "shot_noise": 0.30062,
+    "motion_blur": 0.09297,
+    "zoom_blur": 0.05942,
+    "snow": 0.11928,
+    "brightness": 0.04889,
+    "translate": 0.11007,
+    "rotate": 0.13104,
+    "tilt": 0.07050,
+    "scale": 0.23531,
+    "speckle_noise": 0.18649,
+    "gaussian_blur": 0.02775,
+    "spatter": 0.05053,
+    "shear": 0.10658,
+}
+"""Flip probability on the videos of ImageNet-P at difficulty 1, the denominators of mFR, as evaluation code of others
+(assembled-cnn) carries them; the authors' own table could not be read. Top-5 distances are not known."""

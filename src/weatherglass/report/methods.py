@@ -36,7 +36,7 @@ def _present(summary: object) -> set[str]:
     """Names of the methods whose numbers this summary holds."""
     found = {"corrupted": ("corrupted", "heat", "failure"), "retention": ("retention",), "mce": ("mce",)}
     found |= {"relative_mce": ("relative_mce",), "effective_robustness": ("effective_robustness",)}
-    found |= {"ece": ("ece",), "ece_corrupted": ("ece",)}
+    found |= {"ece": ("ece",), "ece_corrupted": ("ece",), "sequences": ("sequences",)}
     names = {name for field, group in found.items() if getattr(summary, field) is not None for name in group}
     return names | ({"classes"} if getattr(summary, "classes", ()) else set())
 
@@ -84,6 +84,15 @@ _METHODS = {
         "Smallest failing severity",
         "For each image and corruption the first severity at which the prediction is wrong; 0 when it is wrong "
         "already on the clean image. A later success does not undo a failure.",
+    ),
+    "sequences": Method(
+        "Flips and top-5 distance",
+        "An image is shown in many slightly different versions. A flip is a step at which the prediction changes: from "
+        "one frame to the next, and for noise, whose frames have no order, from the first (clean) frame. The distance "
+        "adds up by how many places the five best classes move; a class that leaves the five counts as the sixth. "
+        "Rates divide by those of a reference model; mFR and mT5D are their means.",
+        "FP = flips ÷ (images × steps);  mFR = 100 × mean over sequences of FP ÷ FP of the reference",
+        "Hendrycks & Dietterich, ICLR 2019, sections 4.2 and 4.3",
     ),
     "classes": Method(
         "Loss by class",

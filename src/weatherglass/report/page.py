@@ -36,6 +36,7 @@ from weatherglass.report.parts import (
     worst_rows,
 )
 from weatherglass.report.protocols import differing_fields, protocol_rows, versions_of
+from weatherglass.report.stability import stability_tables
 from weatherglass.report.verdicts import title_of, verdicts_of
 
 MOST_CURVES = 12
@@ -90,6 +91,7 @@ _CONTENTS = (
     ("worst", "Worst conditions", "worst"),
     ("failing", "Breaking point", "failing"),
     ("classes", "Classes", "classes"),
+    ("stability", "Stability", "stability"),
     ("gallery", "Images", "gallery"),
     ("calibration", "Calibration", "calibration"),
     ("gaps", "What is missing", None),
@@ -125,6 +127,7 @@ def _parts(content: Content) -> dict[str, Any]:
         "worst": [(view, rows) for view in drawn for rows in [worst_rows(view)] if rows],
         "failing": _drawn(failing) if failing else None,
         "classes": [(v, rows) for v in drawn for rows in [class_rows(v)] if rows.shown and v.summary.corrupted],
+        "stability": stability_tables(content.groups, MOST_DRAWN),
         "gallery": _gallery(drawn),
         "calibration": _calibration(drawn, detailed),
         "gaps": gaps_of(content),
@@ -169,7 +172,10 @@ def _facts(content: Content) -> str:
         return f"{words.count(len(content.models), 'run')} on {words.count(len(content.groups), 'data set')}"
     group = next(iter(content.groups))
     conditions = {text for view in group.models for text in view.summary.conditions if text != "clean"}
+    sequences = {text for view in group.models for text in view.run.sequences}
     facts = [group.samples, words.count(len(conditions), "disturbed condition")]
+    if sequences:
+        facts.append(words.count(len(sequences), "sequence"))
     if group.classes:
         facts.insert(1, words.count(group.classes, "class", "classes"))
     if group.selection != "all":

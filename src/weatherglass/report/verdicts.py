@@ -17,7 +17,7 @@ def verdicts_of(group: DataGroup, rivals: list[Rival]) -> list[str]:
     """What a hurried reader needs to know of one data set."""
     best = group.models[0]
     leading = bool(rivals) and rivals[0].aggregate.verdict == "worse"
-    sentences = [_holds_up(best, leading), _worst(best)]
+    sentences = [_holds_up(best, leading), _worst(best), _steadiness(best)]
     if len(group.models) > 1:
         sentences.insert(1, told_apart(best, rivals, f"{best.summary.level:.0%}"))
         sentences.append(_shared_weakness(group))
@@ -31,9 +31,10 @@ def _holds_up(view: ModelView, leading: bool) -> str:
     if summary.corrupted is None:
         if summary.top1 is None:
             return f"{view.label} was measured under no corruption and not on clean images either."
+        without = "No corruption was measured" if summary.sequences else "Nothing was disturbed"
         return (
-            f"{view.label} gets {spoken(summary.top1)} of the clean images right. Nothing was disturbed, so this page "
-            "cannot say how it holds up."
+            f"{view.label} gets {spoken(summary.top1)} of the clean images right. {without}, so this page cannot say "
+            "how it holds up."
         )
     under = f"{spoken(summary.corrupted)} under {summary.grid.description.replace(' x ', ' × ')}"
     if summary.top1 is None or summary.retention is None:
@@ -62,6 +63,17 @@ def _worst(view: ModelView) -> str:
             f"{kind_in_words(easiest)} least ({percent(whole[easiest].top1.value)})."
         )
     return sentence
+
+
+def _steadiness(view: ModelView) -> str:
+    found = view.summary.sequences
+    if found is None:
+        return ""
+    shakiest = max(found.results, key=lambda result: result.flips.value)
+    return (
+        f"While images change little by little, the prediction of {view.label} changes at {spoken(found.flips)} of the "
+        f"steps, most under {kind_in_words(shakiest.perturbation)} ({percent(shakiest.flips.value)})."
+    )
 
 
 def _shared_weakness(group: DataGroup) -> str:

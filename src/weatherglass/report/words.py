@@ -46,6 +46,8 @@ def kind_in_words(kind: str) -> str:
 
 def condition_in_words(disturbance: str, kind: str, severity: float | None) -> str:
     """'fog@3' as 'fog, severity 3'; anything that is not one kind at one severity stays as it is written."""
+    if disturbance.startswith("sequence:"):
+        return f"{kind_in_words(disturbance.removeprefix('sequence:'))}, last frame of the sequence"
     if severity is not None and disturbance == f"{kind}@{severity:g}":
         return f"{kind_in_words(kind)}, severity {severity:g}"
     return kind_in_words(disturbance)

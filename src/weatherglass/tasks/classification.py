@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from weatherglass.metrics.classification import expected_calibration_error, mean_score, top_k_accuracy
+from weatherglass.metrics.flips import TOP, flips, top5_distances, zipf_distances
 from weatherglass.tasks.task import InvalidOutput
 
 
@@ -47,10 +48,36 @@ class Classification:
         }
         return {name: value.cpu().numpy() for name, value in kept.items()}
 
+    def observe_frames(
+        self, outputs: Float[Tensor, "frames batch classes"], labels: Int[Tensor, " batch"], *, noise: bool
+    ) -> dict[str, np.ndarray]:
+        """What is kept of each sequence: the columns of `observe` for its last frame, and how the outputs changed.
+
+        `best` int32, (frames, 5), the classes of the largest outputs of every frame, best first; `flips` float32,
+        share of the steps at which the prediction changed; `top5_distance` and `zipf_distance` float32, mean over the
+        steps (`metrics.flips`). Of equal outputs the lower class counts as the larger, in all of these.
+        """
+        kept = self.observe(outputs[-1], labels)
+        if not torch.isfinite(outputs).all():
+            raise InvalidOutput("the model returned NaN or infinite outputs for some frames of a sequence")
+        order = outputs.argsort(dim=2, descending=True, stable=True)
+        best = order[:, :, :TOP].int().cpu().numpy()  # frames batch top
+        ranks = order.argsort(dim=2).cpu().numpy() + 1
+        return kept | {
+            "best": np.ascontiguousarray(best.swapaxes(0, 1)),
+            "flips": flips(best[..., 0], noise=noise).mean(axis=0, dtype=np.float32),
+            "top5_distance": top5_distances(best, noise=noise).mean(axis=0, dtype=np.float32),
+            "zipf_distance": zipf_distances(ranks, noise=noise).mean(axis=0, dtype=np.float32),
+        }
+
     def summarise(self, observations: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Scores of one cell: `top1`, `top5`, `ece` in [0, 1]; `nll` in nats; `brier` in [0, 2]."""
+        """Scores of one cell: `top1`, `top5`, `ece` in [0, 1]; `nll` in nats; `brier` in [0, 2].
+
+        Of a sequence these belong to its last frame; and `flips`, `top5_distance`, `zipf_distance`, means over images.
+        """
         rank = observations["rank"]
-        return {
+        changes = ("flips", "top5_distance", "zipf_distance")
+        return {name: mean_score(observations[name]) for name in changes if name in observations} | {
             "top1": top_k_accuracy(rank, 1),
             "top5": top_k_accuracy(rank, 5),
             "ece": expected_calibration_error(observations["confidence"], rank == 0),

@@ -1,7 +1,7 @@
 """What the engine asks of a task: turn outputs into something kept for each sample, and that into scores."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -26,6 +26,18 @@ class Task(Protocol):
 
     def summarise(self, observations: Mapping[str, np.ndarray]) -> dict[str, float]:
         """The scores of a cell from the columns of all its samples."""
+        ...
+
+
+@runtime_checkable
+class FrameTask(Task, Protocol):
+    """A task that can also say how its output changes along a sequence of frames."""
+
+    def observe_frames(self, outputs: Any, labels: Tensor, *, noise: bool) -> dict[str, np.ndarray]:
+        """One value (or array) a sample and column, from the outputs of all frames, stacked. Raises `InvalidOutput`.
+
+        `noise`: each frame is compared with the first, else with the one before it.
+        """
         ...
 
 
