@@ -8,7 +8,7 @@ from typing import Any
 
 _PLACES = {
     "CORRUPTIONS": "severity",
-    "Corruption": "severity",
+    "Corruption": "level",
     "SUITES": "suites",
     "Suite": "suites",
     "corrupt": "engine",

@@ -11,7 +11,8 @@ from weatherglass.corruptions.engine import (
     parse_steps,
 )
 from weatherglass.corruptions.frost import frost_textures
-from weatherglass.corruptions.severity import CORRUPTIONS, Level, calibration_for
+from weatherglass.corruptions.level import Level, calibration_for
+from weatherglass.corruptions.severity import CORRUPTIONS
 from weatherglass.errors import UserError
 from weatherglass.types import Batch, Disturbance, Images, Pixels, Predictor
 

@@ -10,14 +10,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from weatherglass.corruptions.frost import frost_textures
-from weatherglass.corruptions.severity import (
-    CALIBRATIONS,
-    CORRUPTIONS,
-    DEFINITIONS,
-    Level,
-    calibration_for,
-    checked_severity,
-)
+from weatherglass.corruptions.level import CALIBRATIONS, DEFINITIONS, Level, calibration_for, checked_severity
+from weatherglass.corruptions.severity import CORRUPTIONS
 from weatherglass.errors import UserError
 from weatherglass.randomness import Draws
 from weatherglass.types import Images, Pixels

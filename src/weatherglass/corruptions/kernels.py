@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from weatherglass.catalog import Catalog
 from weatherglass.corruptions import blur, camera, digital, heldout, noise, weather
 from weatherglass.corruptions.frost import Textures
-from weatherglass.corruptions.severity import Level
+from weatherglass.corruptions.level import Level
 from weatherglass.randomness import Draws
 from weatherglass.types import Images, Pixels
 

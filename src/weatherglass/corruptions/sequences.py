@@ -16,8 +16,8 @@ from torch import Tensor
 from weatherglass.corruptions import blur, weather
 from weatherglass.corruptions.engine import TRUNCATION, apply
 from weatherglass.corruptions.filters import gaussian_blur_2d, motion_blur_2d, motion_path
+from weatherglass.corruptions.level import calibration_for
 from weatherglass.corruptions.perturbations import PERTURBATIONS, RUNNING, Grain, Ramp
-from weatherglass.corruptions.severity import calibration_for
 from weatherglass.errors import UserError
 from weatherglass.randomness import Draws
 from weatherglass.types import Batch, FrameSequence, Images, Pixels

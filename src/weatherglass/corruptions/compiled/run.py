@@ -20,8 +20,8 @@ from weatherglass.corruptions.digital import box_windows, nearest_index
 from weatherglass.corruptions.fields import map_side
 from weatherglass.corruptions.filters import disk_kernel, gaussian_taps, motion_path, zoom_factors, zoom_window
 from weatherglass.corruptions.frost import Textures
+from weatherglass.corruptions.level import Level
 from weatherglass.corruptions.noise import impulse_thresholds, poisson_table
-from weatherglass.corruptions.severity import Level
 from weatherglass.corruptions.weather import MUD, WATER, water_relief
 from weatherglass.randomness import Draws, normal_table
 
