@@ -14,6 +14,7 @@ LAYERS = (
     {"tasks", "attacks", "analysis"},
     {"evaluation", "training"},
     {"report"},
+    {"studies"},
     {"experiments"},
     {"cli"},
 )

@@ -29,8 +29,10 @@ def test_clusters_of_real_layers(predictor: TorchPredictor) -> None:
     found = cluster_maps(predictor, data, clusters=3, disturbances=[parse_corruption("gaussian_noise@3")])
     assert len(found.labels) == len(found.layers) == 5
     assert found.labels[0].shape == (3, 16)
-    assert len(found.stability["gaussian_noise@3"]) == 5
-    assert all(-0.5 <= value <= 1 for value in found.stability["gaussian_noise@3"])
+    stability = found.stability["gaussian_noise@3"]
+    assert stability.shape == (3, 5)
+    assert ((stability >= -0.5) & (stability <= 1)).all()
+    assert found.overlap is None
     assert contact_sheet(found, side=32).shape == (3 * 36, 6 * 36, 3)
     with pytest.raises(UserError, match="No layer"):
         cluster_maps(predictor, data, clusters=20)

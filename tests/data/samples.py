@@ -179,6 +179,7 @@ def write_user_data(root: Path) -> str:
 WRITERS: dict[str, Callable[[Path], str]] = {
     "digits": lambda root: "digits:test",
     "imagefolder": write_imagefolder,
+    "images": lambda root: write_imagefolder(root).replace("imagefolder", "images", 1),
     "imagenet": write_imagenet,
     "imagenet flat": write_imagenet_flat,
     **{

@@ -108,11 +108,11 @@ def objective(points: Points, state: State, *, beta: float = 2.0, variance: floa
 
 def distinct(centres: Centres, tolerance: float = 0.05) -> int:
     """Number of centres that lie farther than `tolerance` from every one counted before."""
-    kept: list[Tensor] = []
-    for centre in centres:
-        if all((centre - other).norm() > tolerance for other in kept):
-            kept.append(centre)
-    return len(kept)
+    near = torch.cdist(centres, centres) <= tolerance
+    kept = torch.zeros(len(centres), dtype=torch.bool)
+    for index in range(len(centres)):
+        kept[index] = not bool((near[index] & kept).any())
+    return int(kept.sum())
 
 
 def gaussian_mixture(

@@ -19,8 +19,9 @@ HEAT = np.array([(0, 0, 0), (60, 20, 90), (180, 50, 80), (245, 140, 40), (255, 2
 class Looks:
     """Maps of where a model looks."""
 
-    clean: UInt8[np.ndarray, "images height width 3"]
-    disturbed: UInt8[np.ndarray, "images height width 3"]
+    clean: UInt8[np.ndarray, "shown height width 3"]
+    """The first few images."""
+    disturbed: UInt8[np.ndarray, "shown height width 3"]
     maps: dict[str, tuple[Tensor, Tensor]]
     """'rollout' (where attention is global) and 'activation' -> maps of the clean and of the disturbed images."""
     agreement: dict[str, Float[np.ndarray, " images"]]
@@ -33,11 +34,17 @@ class Looks:
 
 
 def looks(
-    predictor: Predictor, data: ImageData, disturbance: Disturbance, *, seed: int = 0, batch_size: int = 16
+    predictor: Predictor,
+    data: ImageData,
+    disturbance: Disturbance,
+    *,
+    seed: int = 0,
+    pictures: int = 8,
+    batch_size: int = 16,
 ) -> Looks:
     """Both kinds of map for clean and disturbed images; the activation is of the class predicted on the clean ones.
 
-    Rollout is left out for models whose attention is not global.
+    Rollout is left out for models whose attention is not global. The first `pictures` images are kept to be shown.
     """
     shown: list[list[Tensor]] = [[], []]
     maps: dict[str, list[list[Tensor]]] = {"rollout": [[], []], "activation": [[], []]}
@@ -47,7 +54,8 @@ def looks(
         with torch.no_grad():
             classes = predictor(batch.images).argmax(dim=1)
         for side, images in enumerate(versions):
-            shown[side].append((images * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu())
+            few = images[: max(0, pictures - sum(map(len, shown[side])))]
+            shown[side].append((few * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu())
             maps["activation"][side].append(class_activation(predictor, images, classes).cpu())
             if "rollout" in maps:
                 try:

@@ -4,13 +4,20 @@ The noise of a layer is the change of its output in relation to the output: r_l 
 ||Z_l(x)||, Frobenius norms over an image, averaged over draws. It applies to transformers and to CNNs alike.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from weatherglass.analysis.grouping import THRESHOLDS, affinity_eigenvalues, effective_rank, significant
+from weatherglass.analysis.grouping import (
+    NORMALISATIONS,
+    THRESHOLDS,
+    affinity_eigenvalues,
+    effective_rank,
+    significant,
+)
 from weatherglass.analysis.recording import Layer, Recorder, image_batches
 from weatherglass.errors import UserError
 from weatherglass.randomness import Draws
@@ -87,28 +94,53 @@ class Spectrum:
     effective_rank: Float[np.ndarray, "images layers"]
 
 
-def spectrum(predictor: Predictor, data: ImageData, *, normalisation: str = "l2", batch_size: int = 32) -> Spectrum:
-    """Significant eigenvalues of the token affinity after every block, for every image and threshold."""
+def spectra(
+    predictor: Predictor, data: ImageData, *, normalisations: Sequence[str] = NORMALISATIONS, batch_size: int = 32
+) -> dict[str, Spectrum]:
+    """Eigenvalues of the token affinity after every block, for every normalisation: one pass over the images."""
     recorder: Recorder | None = None
-    counts: dict[float, list[torch.Tensor]] = {threshold: [] for threshold in THRESHOLDS}
-    zeros, ranks = [], []
+    counted: dict[str, list[_Counted]] = {name: [] for name in normalisations}
     for batch in image_batches(data, predictor, batch_size):
         recorder = recorder or Recorder(predictor, (batch.images.shape[2], batch.images.shape[3]))
         with torch.no_grad():
             recording = recorder(batch.images)
-            values = [affinity_eigenvalues(recording.patches(layer), normalisation) for layer in recorder.layers]
-        for threshold, rows in counts.items():
-            rows.append(torch.stack([significant(one, threshold) for one in values], 1))
-        zeros.append(torch.stack([(one < 1e-3).sum(1) for one in values], 1))
-        ranks.append(torch.stack([effective_rank(one) for one in values], 1))
+            for name, parts in counted.items():
+                parts.append(_counted([recording.patches(layer) for layer in recorder.layers], name))
     assert recorder is not None
+    return {name: _spectrum(predictor.name, recorder.layers, name, parts) for name, parts in counted.items()}
+
+
+def spectrum(predictor: Predictor, data: ImageData, *, normalisation: str = "l2", batch_size: int = 32) -> Spectrum:
+    """`spectra` with one normalisation."""
+    return spectra(predictor, data, normalisations=(normalisation,), batch_size=batch_size)[normalisation]
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """The counts of one batch, each of shape (images, layers)."""
+
+    significant: dict[float, torch.Tensor]
+    zero: torch.Tensor
+    effective_rank: torch.Tensor
+
+
+def _counted(layers: list[torch.Tensor], normalisation: str) -> _Counted:
+    values = [affinity_eigenvalues(tokens, normalisation) for tokens in layers]
+    return _Counted(
+        {threshold: torch.stack([significant(one, threshold) for one in values], 1).cpu() for threshold in THRESHOLDS},
+        torch.stack([(one < 1e-3).sum(1) for one in values], 1).cpu(),
+        torch.stack([effective_rank(one) for one in values], 1).cpu(),
+    )
+
+
+def _spectrum(model: str, layers: tuple[Layer, ...], normalisation: str, parts: list[_Counted]) -> Spectrum:
     return Spectrum(
-        predictor.name,
-        recorder.layers,
+        model,
+        layers,
         normalisation,
-        {threshold: torch.cat(rows).double().cpu().numpy() for threshold, rows in counts.items()},
-        torch.cat(zeros).double().cpu().numpy(),
-        torch.cat(ranks).cpu().numpy(),
+        {t: torch.cat([part.significant[t] for part in parts]).double().numpy() for t in THRESHOLDS},
+        torch.cat([part.zero for part in parts]).double().numpy(),
+        torch.cat([part.effective_rank for part in parts]).numpy(),
     )
 
 
@@ -119,22 +151,30 @@ def middle_correlation(
 
     Images are resampled; each time medians (counts) and means (noise) over images are correlated over blocks.
     """
-    from scipy.stats import spearmanr
-
     blocks = len(noise.layers) - 1
     middle = slice(1 + blocks // 4, 1 + blocks - blocks // 4)
     counts, noises = spectrum.significant[threshold][:, middle], noise.noise[:, middle]
     chosen = Draws(0, ("images",), "middle correlation").integers("images", len(counts), resamples, len(counts))[0]
 
-    def correlation(rows: np.ndarray) -> float:
-        medians, means = np.median(counts[rows], axis=0), noises[rows].mean(axis=0)
-        if len(medians) < 3 or np.ptp(medians) == 0 or np.ptp(means) == 0:
-            return float("nan")
-        return float(np.asarray(spearmanr(medians, means))[0])
-
-    resampled = np.array([correlation(rows) for rows in chosen.numpy()])
-    whole = correlation(np.arange(len(counts)))
+    resampled = _spearman(
+        np.stack([np.median(counts[rows], axis=0) for rows in chosen.numpy()]),
+        np.stack([noises[rows].mean(axis=0) for rows in chosen.numpy()]),
+    )
+    whole = float(_spearman(np.median(counts, axis=0)[None], noises.mean(axis=0)[None])[0])
     if np.isnan(resampled).all():
         return whole, float("nan"), float("nan")
     low, high = np.nanquantile(resampled, [0.025, 0.975])
     return whole, float(low), float(high)
+
+
+def _spearman(
+    first: Float[np.ndarray, "rows blocks"], second: Float[np.ndarray, "rows blocks"]
+) -> Float[np.ndarray, " rows"]:
+    """Spearman's correlation over the blocks, row by row; NaN for a constant row or fewer than three blocks."""
+    from scipy.stats import rankdata
+
+    if first.shape[1] < 3:
+        return np.full(len(first), np.nan)
+    one, two = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (rankdata(v, axis=1) for v in (first, second)))
+    scale = np.sqrt((one**2).sum(axis=1) * (two**2).sum(axis=1))
+    return np.divide((one * two).sum(axis=1), scale, out=np.full(len(one), np.nan), where=scale > 0)

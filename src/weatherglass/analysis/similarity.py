@@ -81,6 +81,39 @@ def layer_similarity(
     ]
 
 
+def block_structure(matrix: Float[np.ndarray, "layers layers"]) -> tuple[float, tuple[int, ...]]:
+    """How far the layers form groups: a score, 0 for none, and where the groups begin.
+
+    Over all ways to cut the layers into two or three runs of at least two, the largest difference between the mean
+    similarity within runs and that between runs, less the same difference for a matrix in which similarity depends on
+    the distance of two layers alone. So a similarity that merely fades with distance scores 0. NaN where an entry is
+    not defined or there are fewer than four layers.
+    """
+    layers = len(matrix)
+    if layers < 4 or not np.isfinite(matrix).all():
+        return float("nan"), ()
+    excess = matrix - _faded(matrix)
+    cuts = [(cut,) for cut in range(2, layers - 1)]
+    cuts += [(first, second) for first in range(2, layers - 3) for second in range(first + 2, layers - 1)]
+    scores = [_contrast(excess, cut) for cut in cuts]
+    best = int(np.argmax(scores))
+    return scores[best], cuts[best]
+
+
+def _faded(matrix: np.ndarray) -> np.ndarray:
+    """The matrix in which every pair of layers has the mean similarity of all pairs as far apart."""
+    layers = len(matrix)
+    means = np.array([np.diagonal(matrix, offset=gap).mean() for gap in range(layers)])
+    return means[np.abs(np.subtract.outer(np.arange(layers), np.arange(layers)))]
+
+
+def _contrast(matrix: np.ndarray, cuts: tuple[int, ...]) -> float:
+    """Mean within the groups, without the diagonal, less the mean between them."""
+    group = np.searchsorted(cuts, np.arange(len(matrix)), side="right")
+    together = group[:, None] == group[None, :]
+    return float(matrix[together & ~np.eye(len(matrix), dtype=bool)].mean() - matrix[~together].mean())
+
+
 def chosen_tokens(recording: Recording, tokens: str) -> list[Float[Tensor, "batch tokens channels"]]:
     """The wanted tokens of every layer that has them."""
     layers = [layer for layer in recording.layers if tokens != "class" or layer.layout.prefix]

@@ -12,6 +12,7 @@ import numpy as np
 from weatherglass.data.images import Renamed
 from weatherglass.data.several_labels import SeveralLabels
 from weatherglass.data.stored import StoredConditions
+from weatherglass.data.unlabelled import is_unlabelled
 from weatherglass.errors import UserError
 from weatherglass.types import ImageData, Predictor
 
@@ -24,6 +25,11 @@ def check_classes(data: ImageData, predictor: Predictor) -> ImageData:
     some of the classes, or holds them in another order, is matched. Raises `UserError` with what was compared and
     the remedy where names contradict or the counts differ and no name helps.
     """
+    if is_unlabelled(data):
+        raise UserError(
+            f"{data.name} has no classes, so nothing can be right or wrong. `weatherglass analyse` takes such images; "
+            "to evaluate, put the images of each class into a directory of its own: imagefolder:FOLDER."
+        )
     outputs = output_of_class(data.classes, predictor)
     if outputs is None:
         return data

@@ -86,7 +86,7 @@ def _no_directories(name: str, root: Path) -> str:
     if loose:
         return (
             f"{name}: {root} holds {loose} images but no class directories. Put the images of each class into a "
-            f"directory of its own, e.g. {root.name}/cat/1.jpg."
+            f"directory of its own, e.g. {root.name}/cat/1.jpg; for analyses without classes write images:{root}."
         )
     return f"{name}: the folder {root} is empty; class directories with images are needed, e.g. {root.name}/cat/1.jpg."
 

@@ -18,6 +18,7 @@ KINDS: Catalog[Kind] = Catalog(
     {
         "digits": Kind("digits:test", "Handwritten digits, 32x32, embedded: digits (1,797), digits:train, digits:test"),
         "imagefolder": Kind("imagefolder:photos/val", "One directory a class, images anywhere below it"),
+        "images": Kind("images:photos", "Images without classes, for analyses: accuracy is agreement with itself"),
         "imagenet": Kind("imagenet:ILSVRC/val", "ImageNet: wnid directories, or flat files and a ground-truth file"),
         "imagenet-c": Kind("imagenet-c:FOLDER", "A stored tree corruption/severity/class/file, with clean/ or not"),
         "cifar10": Kind("cifar10:FOLDER", "CIFAR-10, python batches or PNG tree; FOLDER/train for the training part"),

@@ -51,9 +51,10 @@ def _load(spec: str, classes: tuple[str, ...] | None) -> ImageData:
 
 def _reader(kind: str) -> Callable[[str, str], ImageData]:
     """What reads `kind`, from (name, place); modules are imported when their kind is asked for."""
-    from weatherglass.data import cifar, encoded, imagenet, objectnet, reassessed, stimuli, stored
+    from weatherglass.data import cifar, encoded, imagenet, objectnet, reassessed, stimuli, stored, unlabelled
 
     readers: dict[str, Callable[[str, str], ImageData]] = {
+        "images": unlabelled.load_images,
         "imagenet": imagenet.load_imagenet,
         "imagenet-a": imagenet.load_imagenet,
         "imagenet-r": imagenet.load_imagenet,
@@ -118,6 +119,10 @@ def guess_kind(place: Path) -> str:
         return "cifar10-c"
     if any(_holds_severities(one) for one in directories[:3]):
         return "imagenet-c"
+    from weatherglass.data.decode import IMAGE_ENDINGS
+
+    if not directories and any(Path(name).suffix.lower() in IMAGE_ENDINGS for name in names):
+        return "images"
     if directories and all(re.fullmatch(r"n\d{8}", one.name) for one in directories):
         return "imagenet"
     return "imagefolder"

@@ -8,7 +8,10 @@ from weatherglass.corruptions.suites import SUITES
 from weatherglass.evaluation.runs import Run
 from weatherglass.metrics.alexnet import ERROR, SEVERITIES
 
-_OTHER_SCALES = frozenset({"attack", "lesion", "attention", "spatial"})
+OF_MODEL = frozenset({"lesion", "attention"})
+"""Families that disturb the model and not its input: they have figures of their own and are no worst conditions."""
+
+_OTHER_SCALES = OF_MODEL | {"attack", "spatial"}
 """Families whose severity is a radius or a count: they have curves, but are no common corruptions."""
 
 _ORDER = {name: position for position, name in enumerate(ERROR)}

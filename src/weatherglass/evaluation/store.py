@@ -5,6 +5,7 @@
       cells/<key>.parquet     observations as rows, the record as metadata, a few pictures
       failed/<key>.json       cells that could not be measured, and why
       data/<digest>.json      class names and counts of the data sets
+      studies/<name>.json     what the analyses found (`weatherglass.evaluation.studies`)
 
 A cell's file name is the digest of the cell and its protocol, so writers never collide: two that measure the
 same cell write the same file. Files are written aside and renamed; a killed writer leaves nothing half-done.
@@ -85,12 +86,13 @@ class Store:
         write_text(self._data_path(manifest.digest), msgspec.json.encode(manifest).decode())
 
     def merge(self, other: "Store") -> int:
-        """Copy every cell and manifest of `other` that is not here yet; returns the number of cells copied."""
+        """Copy every cell, manifest and study of `other` that is not here yet; returns the number of cells copied."""
         new = [path for path in other._cell_paths() if not self._cell_path(path.stem).exists()]
         for path in new:
             write_aside(self._cell_path(path.stem), lambda part, path=path: part.write_bytes(path.read_bytes()))
-        for path in sorted((other.path / "data").glob("*.json")):
-            write_text(self.path / "data" / path.name, path.read_text(encoding="utf-8"))
+        for folder in ("data", "studies"):
+            for path in sorted((other.path / folder).glob("*.json")):
+                write_text(self.path / folder / path.name, path.read_text(encoding="utf-8"))
         return len(new)
 
     # ------------------------------------------------------------------ reading

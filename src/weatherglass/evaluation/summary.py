@@ -8,6 +8,7 @@ from jaxtyping import Bool
 from weatherglass.errors import UserError
 from weatherglass.evaluation.damage import class_damage
 from weatherglass.evaluation.estimates import ConditionSummary, KindSummary, SuiteSummary, Summary
+from weatherglass.evaluation.grid import OF_MODEL
 from weatherglass.evaluation.reference import Reference, ReferenceChoice, choose_reference
 from weatherglass.evaluation.runs import Run
 from weatherglass.evaluation.sequences import sequence_summary
@@ -94,7 +95,7 @@ def summary_of(tables: Tables, divisor: Reference, baselines: Sequence[Run] = ()
         },
         classes=class_damage(tables.outcomes, tables.grid, _class_names(run), tables.bootstrap, tables.level),
         first_failure=tuple(np.mean(failures, axis=0).tolist()) if failures else None,
-        worst=tuple(sorted((t for t in conditions if t != "clean"), key=lambda t: conditions[t].top1.value)[:10]),
+        worst=tuple(sorted(_of_input(conditions), key=lambda t: conditions[t].top1.value)[:10]),
         absent=absent,
         notes=_notes(tables, divisor if mce is not None else None),
         sequences=sequence_summary(
@@ -104,6 +105,11 @@ def summary_of(tables: Tables, divisor: Reference, baselines: Sequence[Run] = ()
             level=tables.level,
         ),
     )
+
+
+def _of_input(conditions: Mapping[str, ConditionSummary]) -> list[str]:
+    """The conditions in which only the input was disturbed."""
+    return [text for text, one in conditions.items() if text != "clean" and one.family not in OF_MODEL]
 
 
 def _absent(tables: Tables) -> dict[str, str]:

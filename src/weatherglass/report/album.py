@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from weatherglass.evaluation.files import write_text
-from weatherglass.report.charts import Figure, save_figure
+from weatherglass.evaluation.studies import Figure
+from weatherglass.report.charts import save_figure
 from weatherglass.report.content import Content, DataGroup, ModelView
 from weatherglass.report.curves import curves_of
 from weatherglass.report.figures import dumbbells, faceted, heat_map, interval_bars, severity_curve

@@ -3,43 +3,53 @@
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from weatherglass.report.charts import INK, MODEL_COLOURS, MUTED, SEVERITY_COLOURS, Figure, Spec
-
-Row = dict[str, Any]
+from weatherglass.evaluation.studies import Figure, Row
+from weatherglass.report.charts import INK, MODEL_COLOURS, MUTED, SEVERITY_COLOURS, Spec
 
 WIDTH, HEIGHT = 260, 170
 
 
+@dataclass(frozen=True)
+class Axis:
+    """A column of the rows and how it is drawn."""
+
+    field: str
+    title: str = ""
+    """Empty: the name of the column."""
+    percent: bool = False
+    whole: bool = False
+    """Whole numbers alone get a tick."""
+    zero: bool = True
+    """Whether a vertical axis begins at zero."""
+
+    @property
+    def spec(self) -> Spec:
+        """As an encoding of Vega-Lite."""
+        axis: Spec = ({"format": ".0%"} if self.percent else {}) | ({"tickMinStep": 1} if self.whole else {})
+        return {"field": self.field, "type": "quantitative", "title": self.title or self.field, "axis": axis}
+
+
 def lines(
     rows: Sequence[Row],
-    x: str,
-    y: str,
-    colour: str | None = None,
+    x: Axis,
+    y: Axis,
+    colour: str,
     *,
-    title_x: str | None = None,
-    title_y: str | None = None,
     band: tuple[str, str] | None = None,
-    percent: bool = False,
-    zero: bool = True,
     marks: str | None = None,
+    rule: str | None = None,
 ) -> Spec:
     """One line for each value of `colour`, points on it, and a band between two columns where there is one.
 
-    `marks` names a Boolean column: its rows get a larger, open point.
+    `marks` names a Boolean column: its rows get a larger, open point. `rule` names a column whose value, the same for
+    all rows of a chart, is drawn as a dashed line.
     """
-    encoding: Spec = {
-        "x": {"field": x, "type": "quantitative", "title": title_x or x, "axis": {"grid": False, "tickMinStep": 1}},
-    }
-    if colour:
-        encoding["color"] = _colour(rows, colour)
-    along: Spec = {"field": y, "type": "quantitative", "title": title_y or y, "scale": {"zero": zero}}
-    if percent:
-        along["axis"] = {"format": ".0%"}
+    across, along = x.spec, y.spec | {"scale": {"zero": y.zero}}
+    across["axis"] |= {"grid": False} if x.whole else {"grid": False, "tickCount": 5}
     layers: list[Spec] = []
     if band:
         area = {"y": along | {"field": band[0]}, "y2": {"field": band[1]}}
@@ -50,20 +60,26 @@ def lines(
     if marks:
         ringed = {"type": "point", "filled": False, "size": 90, "strokeWidth": 1.4}
         layers.append({"transform": [{"filter": f"datum['{marks}']"}], "mark": ringed, "encoding": {"y": along}})
+    if rule:
+        dashed = {"type": "rule", "strokeDash": [4, 3], "color": MUTED}
+        level = {"y": along | {"field": rule, "aggregate": "mean"}, "x": None, "color": None}
+        layers.append({"mark": dashed, "encoding": level})
     return {
         "data": {"values": list(rows)},
         "width": WIDTH,
         "height": HEIGHT,
-        "encoding": encoding,
+        "encoding": {"x": across, "color": _colour(rows, colour)},
         "layer": layers,
     }
 
 
 def facets(spec: Spec, field: str, columns: int = 3) -> Spec:
     """The same chart for every value of `field`."""
-    inner = {key: value for key, value in spec.items() if key != "data"} | {"width": 200, "height": 140}
+    inner = {key: value for key, value in spec.items() if key != "data"} | {"width": 200}
+    inner |= {} if isinstance(spec.get("height"), dict) else {"height": 140}
     header = {"labelAnchor": "start"}
-    facet = {"field": field, "type": "nominal", "title": None, "header": header, "sort": None}
+    order = list(dict.fromkeys(row[field] for row in spec["data"]["values"]))
+    facet = {"field": field, "type": "nominal", "title": None, "header": header, "sort": order}
     return {"data": spec["data"], "facet": facet, "columns": columns, "spec": inner}
 
 
@@ -143,18 +159,24 @@ def gates(rows: Sequence[Row]) -> Spec:
     }
 
 
-def scatter(rows: Sequence[Row], x: str, y: str, colour: str, *, title_x: str, title_y: str) -> Spec:
-    """One point a row; both axes are shares."""
+def interval_dots(rows: Sequence[Row], y: str, x: str, *, title: str) -> Spec:
+    """A dot with its interval (`low`, `high`) for every value of `y`; shares."""
+    along: Spec = {"field": x, "type": "quantitative", "title": title, "axis": {"format": ".0%"}}
+    names: Spec = {"field": y, "type": "nominal", "title": None, "sort": None}
+    span = {
+        "mark": {"type": "rule", "strokeWidth": 2, "color": MODEL_COLOURS[0]},
+        "encoding": {"x": along | {"field": "low"}, "x2": {"field": "high"}},
+    }
+    dot = {
+        "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1, "color": INK, "tooltip": True},
+        "encoding": {"x": along},
+    }
     return {
         "data": {"values": list(rows)},
         "width": WIDTH,
-        "height": HEIGHT,
-        "mark": {"type": "point", "filled": True, "size": 40, "opacity": 0.85, "tooltip": True},
-        "encoding": {
-            "x": {"field": x, "type": "quantitative", "title": title_x, "axis": {"format": ".0%"}},
-            "y": {"field": y, "type": "quantitative", "title": title_y, "axis": {"format": ".0%"}},
-            "color": _colour(rows, colour),
-        },
+        "height": {"step": 22},
+        "encoding": {"y": names},
+        "layer": [span, dot],
     }
 
 
@@ -162,7 +184,12 @@ def _colour(rows: Sequence[Row], field: str) -> Spec:
     names = list(dict.fromkeys(row[field] for row in rows))
     palette = [MODEL_COLOURS[i % len(MODEL_COLOURS)] for i in range(len(names))]
     scale = {"domain": names, "range": palette}
-    return {"field": field, "type": "nominal", "scale": scale, "legend": {"title": None, "orient": "bottom"}}
+    return {
+        "field": field,
+        "type": "nominal",
+        "scale": scale,
+        "legend": {"title": None, "orient": "bottom", "symbolOpacity": 1},
+    }
 
 
 def csv_text(rows: Sequence[Row]) -> str:
@@ -180,9 +207,10 @@ def figure(name: str, title: str, caption: str, spec: Spec) -> Figure:
     return Figure(name, title, caption, spec | {"title": title})
 
 
-def save_picture(pixels: np.ndarray, path: Path) -> None:
-    """Write uint8 RGB as PNG with a palette, which keeps contact sheets small."""
+def png_of(pixels: np.ndarray) -> bytes:
+    """uint8 RGB as PNG with a palette, which keeps contact sheets small."""
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    file = io.BytesIO()
+    Image.fromarray(pixels).quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    return file.getvalue()

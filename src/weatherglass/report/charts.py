@@ -7,12 +7,12 @@ light page, the dark page and paper.
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from weatherglass.errors import MissingExtra, UserError
 from weatherglass.evaluation.files import write_aside
+from weatherglass.evaluation.studies import Figure
 
 Spec = dict[str, Any]
 
@@ -50,18 +50,6 @@ _CONFIG: Spec = {
     "legend": {"labelColor": INK, "titleColor": MUTED, "titleFontWeight": "normal", "labelLimit": 320},
     "header": {"labelColor": INK, "labelFontSize": 11, "labelFontWeight": 600, "titleColor": MUTED},
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture with the words that belong to it."""
-
-    name: str
-    """File name without its ending."""
-    title: str
-    caption: str
-    """What the picture shows and how to read it; also its text alternative."""
-    spec: Spec
 
 
 def converter() -> Any:

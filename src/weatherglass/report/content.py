@@ -12,6 +12,7 @@ from weatherglass.evaluation.record import FailedCell
 from weatherglass.evaluation.reference import ReferenceChoice
 from weatherglass.evaluation.runs import Run, runs_of
 from weatherglass.evaluation.store import Store
+from weatherglass.evaluation.studies import studies_of
 from weatherglass.evaluation.summary import summarise
 from weatherglass.report.charts import MODEL_COLOURS
 from weatherglass.report.words import count, plain, short_labels, shortened
@@ -95,10 +96,11 @@ class Content:
 def read_stores(stores: Sequence[Store], reference: ReferenceChoice = "auto") -> Content:
     """Summarise every run of the stores; one run at a time is in memory.
 
-    Equal runs of two stores appear once. Raises `UserError` when nothing was measured.
+    Equal runs of two stores appear once; stores that hold studies alone have no runs. Raises `UserError` when there is
+    neither.
     """
     runs = list({run.key: run for store in stores for run in runs_of(store)}.values())
-    if not runs:
+    if not runs and not any(studies_of(store) for store in stores):
         raise UserError(f"{' and '.join(repr(str(s.path)) for s in stores)}: no measured cells yet, nothing to report.")
     by_data: dict[tuple[str, str], list[tuple[Run, Summary]]] = {}
     for run in runs:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from weatherglass.evaluation.grid import OF_MODEL
 from weatherglass.report.content import DataGroup, ModelView
 from weatherglass.report.figures import Row
 from weatherglass.report.words import kind_in_words, spoken
@@ -57,7 +58,7 @@ def _curve_kinds(view: ModelView) -> dict[str, str]:
     severities: dict[str, set[float]] = {}
     families: dict[str, str] = {}
     for condition in view.summary.conditions.values():
-        if condition.severity is not None:
+        if condition.severity is not None and condition.family not in OF_MODEL:
             severities.setdefault(condition.kind, set()).add(condition.severity)
             families[condition.kind] = condition.family
     order = dict.fromkeys([*view.summary.grid.kinds, *severities])

@@ -43,7 +43,7 @@ def report(*stores: str | Path | Store, reference: str | Run | None = None) -> R
 
     `reference` names the run whose errors divide CE and mCE ('STORE::MODEL', or 'alexnet'); without it AlexNet's
     published errors are used where they apply. Raises `UserError` for a path that holds no store, a store without
-    measured cells, or a missing reference, and `MissingExtra` when the chart compiler is not installed.
+    measured cells or studies, or a missing reference, and `MissingExtra` when the chart compiler is not installed.
     """
     converter()
     opened: Sequence[Store] = [store if isinstance(store, Store) else Store(store) for store in stores]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from weatherglass.errors import UserError
+from weatherglass.evaluation.grid import OF_MODEL
 from weatherglass.evaluation.record import CellRecord, Picture
 from weatherglass.evaluation.runs import Run
 from weatherglass.report.words import condition_in_words
@@ -58,9 +59,10 @@ def flips_of(run: Run, limit: int, budget: int) -> list[Flip]:
 
 
 def _cells_in_turn(run: Run) -> list[CellRecord]:
-    """Disturbed cells in an order whose beginning is a sample of families, kinds and severities."""
+    """Cells of disturbed images in an order whose beginning is a sample of families, kinds and severities."""
     by_family: dict[str, dict[str, list[CellRecord]]] = defaultdict(lambda: defaultdict(list))
-    for record in sorted(run.disturbed.values(), key=lambda r: (r.kind, r.severity or 0)):
+    disturbed = [record for record in run.disturbed.values() if record.family not in OF_MODEL]
+    for record in sorted(disturbed, key=lambda r: (r.kind, r.severity or 0)):
         by_family[record.family][record.kind].append(record)
     in_turn = zip_longest(*(kinds.values() for kinds in by_family.values()))
     kinds = [cells for turn in in_turn for cells in turn if cells is not None]

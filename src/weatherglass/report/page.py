@@ -24,6 +24,7 @@ from weatherglass.report.content import Content, DataGroup, ModelView
 from weatherglass.report.curves import curves_of
 from weatherglass.report.gallery import BYTES, Flip, flips_of
 from weatherglass.report.methods import methods_of
+from weatherglass.report.model_curves import model_curves
 from weatherglass.report.panels import Panels, calibration_of, curve_svg, failing_panels
 from weatherglass.report.parts import (
     MOST_CARDS,
@@ -37,6 +38,7 @@ from weatherglass.report.parts import (
 )
 from weatherglass.report.protocols import differing_fields, protocol_rows, versions_of
 from weatherglass.report.stability import stability_tables
+from weatherglass.report.studies import study_views
 from weatherglass.report.verdicts import title_of, verdicts_of
 
 MOST_CURVES = 12
@@ -68,14 +70,18 @@ def render(content: Content) -> str:
         "sure": lambda value: f"{value:.0%}",
     }
     style, script = _style(), _template_text("page.js")
-    parts = _parts(content)
+    studies, studies_left = study_views(content.stores)
+    parts = (
+        _parts(content) if content.groups else {"models": (), "facts": words.count(len(studies), "study", "studies")}
+    )
+    parts |= {"studies": studies, "studies_left": studies_left}
     fixed = {
-        "title": title_of(content),
+        "title": title_of(content) if content.groups else "Inside the models",
         "style": style,
         "script": script,
         "policy": _policy(style, script),
         "numbers": _embedded(numbers_of(content)),
-        "contents": [(anchor, text) for anchor, text, key in _CONTENTS if key is None or parts[key]],
+        "contents": [(anchor, text) for anchor, text, key in _CONTENTS if parts.get(key)],
         "version": __version__,
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "stores": [str(store.path) for store in content.stores],
@@ -84,19 +90,21 @@ def render(content: Content) -> str:
 
 
 _CONTENTS = (
-    ("short", "In short", None),
-    ("models", "Models", None),
+    ("short", "In short", "models"),
+    ("models", "Models", "models"),
     ("heat", "Heat map", "heat"),
     ("curves", "Curves", "curves"),
+    ("disturbed", "Disturbed models", "model_curves"),
     ("worst", "Worst conditions", "worst"),
     ("failing", "Breaking point", "failing"),
     ("classes", "Classes", "classes"),
     ("stability", "Stability", "stability"),
     ("gallery", "Images", "gallery"),
     ("calibration", "Calibration", "calibration"),
-    ("gaps", "What is missing", None),
-    ("protocol", "Protocol", None),
-    ("methods", "Methods", None),
+    ("studies", "Why", "studies"),
+    ("gaps", "What is missing", "models"),
+    ("protocol", "Protocol", "models"),
+    ("methods", "Methods", "models"),
 )
 """Anchor, words, and the part without which there is no such section."""
 
@@ -123,6 +131,7 @@ def _parts(content: Content) -> dict[str, Any]:
         "heat": heats,
         "not_detailed": len(content.models) - len(detailed),
         "curves": [(group, _Drawn(curves), views) for group, curves, views in curves],
+        "model_curves": [(g, drawn) for g in content.groups for drawn in [model_curves(g, detailed)] if drawn],
         "condition_tables": [(g, condition_table(g, g.models[:MOST_DRAWN])) for g in content.groups],
         "worst": [(view, rows) for view in drawn for rows in [worst_rows(view)] if rows],
         "failing": _drawn(failing) if failing else None,

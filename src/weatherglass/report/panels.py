@@ -145,7 +145,7 @@ def _mean_error(view: ModelView, severity: float) -> float | None:
     kinds = view.summary.grid.kinds
     cells = ["clean"] if severity == 0 else [f"{kind}@{severity:g}" for kind in kinds]
     found = [view.summary.conditions[cell].ece.value for cell in cells if cell in view.summary.conditions]
-    return sum(found) / len(found) if len(found) == len(cells) else None
+    return sum(found) / len(found) if found and len(found) == len(cells) else None
 
 
 def _grid_cells(view: ModelView) -> set[str]:

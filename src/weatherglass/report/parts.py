@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from weatherglass.evaluation.estimates import ClassDamage
+from weatherglass.evaluation.grid import OF_MODEL
 from weatherglass.metrics.intervals import Estimate
 from weatherglass.report.content import Content, DataGroup, ModelView
 from weatherglass.report.words import condition_in_words, count, number, percent
@@ -108,9 +109,9 @@ class ConditionTable:
 
 
 def condition_table(group: DataGroup, models: Sequence[ModelView]) -> ConditionTable:
-    """Accuracy of `models` under every condition that any of them was measured in."""
+    """Accuracy of `models` under every condition of the input that any of them was measured in."""
     views = tuple(view for view in models if view in group.models)
-    conditions = {text: c for view in views for text, c in view.summary.conditions.items()}
+    conditions = {text: c for view in views for text, c in view.summary.conditions.items() if c.family not in OF_MODEL}
     rows = capped(conditions.items(), MOST_CONDITIONS)
     shown = tuple(
         (
