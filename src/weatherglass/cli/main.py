@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "What models keep under a shift beyond what their clean accuracy promises.",
     ),
     "transfer": ("weatherglass.cli.transfer", "Do adversarial images made on one model fool the others?"),
+    "spatial": ("weatherglass.cli.spatial", "Accuracy over angle and shift, the worst of them, shifts within a patch."),
     "perturbations": ("weatherglass.cli.perturbations", "Draw and describe what an attack changes, model by model."),
     "shape-bias": ("weatherglass.cli.shape_bias", "Does a model follow shape or texture? Cue-conflict stimuli."),
     "validate": (

@@ -55,7 +55,7 @@ def measure_transfer(
     return transfer_matrix(done.runs, attack, [model.name for model in models]), done
 
 
-def transfer_matrix(runs: Sequence[Run], attack: Attacked, models: Sequence[str]) -> TransferMatrix:
+def transfer_matrix(runs: Sequence[Run], attack: Attacked | str, models: Sequence[str]) -> TransferMatrix:
     """The matrix of the stored cells '<attack> from <model>' of `runs`, one run a model. Wilson intervals at 95 %."""
     by_model = {run.model: run for run in runs}
     clean = np.stack([by_model[model].correct(["clean"])[0] for model in models])

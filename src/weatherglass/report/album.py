@@ -12,6 +12,7 @@ from weatherglass.report.curves import curves_of
 from weatherglass.report.figures import dumbbells, faceted, heat_map, interval_bars, severity_curve
 from weatherglass.report.panels import calibration_of, failing_panels
 from weatherglass.report.parts import class_rows, worst_rows
+from weatherglass.report.space import space_figure
 from weatherglass.report.tables import grid_table, headline_table, latex, markdown
 from weatherglass.report.words import kind_in_words, percent, shortened
 
@@ -42,22 +43,37 @@ def figures_of(content: Content) -> Iterator[Figure]:
     """All figures of a report, one after the other."""
     for number, group in enumerate(content.groups):
         yield from _curves(group, f"-{number + 1}" if len(content.groups) > 1 else "")
+    yield from _space(content)
     for view in content.models[:MOST_MODELS]:
         yield from _of_model(view)
+
+
+def _space(content: Content) -> Iterator[Figure]:
+    """Maps of rotations and shifts, all models in one picture."""
+    maps = space_figure([(view.label, view.run) for view in content.models[:MOST_MODELS]])
+    if maps is not None:
+        caption = "Accuracy when every image is rotated and shifted alike; black comes in from outside."
+        yield Figure("spatial-maps", "Rotations and shifts", caption, maps)
 
 
 def _curves(group: DataGroup, suffix: str) -> Iterator[Figure]:
     curves = curves_of(group, group.models[:MOST_LINES])
     if curves is None:
         return
-    rows = [row | {"kind": facet.title} for facet in curves.facets for row in facet.rows]
-    titles = [facet.title for facet in curves.facets]
-    spec = faceted(severity_curve(rows, curves.labels, legend=True), "kind", titles, columns=4)
-    caption = (
-        f"Accuracy on {group.name} from clean images to the strongest severity, with 95% intervals "
-        f"(percentile bootstrap over {group.samples})."
-    )
-    yield Figure(f"severity-curves{suffix}", "Severity curves", caption, spec)
+    for attacks in (False, True):
+        facets = [facet for facet in curves.facets if (facet.family == "attack") == attacks]
+        if not facets:
+            continue
+        rows = [row | {"kind": facet.title} for facet in facets for row in facet.rows]
+        titles = [facet.title for facet in facets]
+        drawn = severity_curve(rows, curves.labels, legend=True, radii=attacks)
+        end = "largest radius" if attacks else "strongest severity"
+        caption = (
+            f"Accuracy on {group.name} from clean images to the {end}, with 95% intervals "
+            f"(percentile bootstrap over {group.samples})."
+        )
+        name, title = ("accuracy-radius", "Accuracy by radius") if attacks else ("severity-curves", "Severity curves")
+        yield Figure(f"{name}{suffix}", title, caption, faceted(drawn, "kind", titles, columns=4))
 
 
 def _of_model(view: ModelView) -> Iterator[Figure]:

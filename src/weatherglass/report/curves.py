@@ -1,7 +1,9 @@
 """Severity curves: one small chart a corruption, the models of one data set as colours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from weatherglass.evaluation.estimates import ConditionSummary
 from weatherglass.evaluation.grid import OF_MODEL
 from weatherglass.report.content import DataGroup, ModelView
 from weatherglass.report.figures import Row
@@ -47,7 +49,7 @@ def curves_of(group: DataGroup, models: tuple[ModelView, ...]) -> Curves | None:
     if not kinds:
         return None
     facets = [
-        Facet(kind, family, kind_in_words(kind), tuple(row for view in views for row in _rows(view, kind)))
+        Facet(kind, family, _title(views, kind), tuple(row for view in views for row in _rows(view, kind)))
         for kind, family in list(kinds.items())[:MOST_CHARTS]
     ]
     return Curves(tuple(facets), tuple(view.label for view in views), max(0, len(kinds) - MOST_CHARTS))
@@ -65,6 +67,13 @@ def _curve_kinds(view: ModelView) -> dict[str, str]:
     return {kind: families[kind] for kind in order if len(severities.get(kind, ())) > 1}
 
 
+def _title(views: Sequence[ModelView], kind: str) -> str:
+    """The kind in words; radii in grey levels say so."""
+    conditions = [c for view in views for c in view.summary.conditions.values() if c.kind == kind]
+    grey = all(condition.disturbance.endswith("/255") for condition in conditions)
+    return f"{kind_in_words(kind)}, radius in 1/255" if grey else kind_in_words(kind)
+
+
 def _rows(view: ModelView, kind: str) -> list[Row]:
     """Points of one model's curve, from clean upwards."""
     points = [c for c in view.summary.conditions.values() if c.kind == kind and c.severity is not None]
@@ -75,15 +84,24 @@ def _rows(view: ModelView, kind: str) -> list[Row]:
     return [
         {
             "model": view.label,
-            "severity": condition.severity or 0,
+            "severity": _place(condition),
             "value": round(condition.top1.value, 5),
             "low": round(condition.top1.low, 5),
             "high": round(condition.top1.high, 5),
-            "tip": f"{view.label}, {_where(condition.severity)}: {spoken(condition.top1)}",
+            "tip": f"{view.label}, {_where(condition)}: {spoken(condition.top1)}",
         }
         for condition in path
     ]
 
 
-def _where(severity: float | None) -> str:
-    return "clean" if severity is None else f"severity {severity:g}"
+def _place(condition: ConditionSummary) -> float:
+    """Position on the axis: the severity; for radii that are written in grey levels, those."""
+    if condition.disturbance.endswith("/255"):
+        return round(255 * (condition.severity or 0), 4)
+    return condition.severity or 0
+
+
+def _where(condition: ConditionSummary) -> str:
+    if condition.severity is None:
+        return "clean"
+    return condition.disturbance if condition.family == "attack" else f"severity {condition.severity:g}"

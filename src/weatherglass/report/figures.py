@@ -24,10 +24,11 @@ def colour_of(position: int) -> str:
     return MODEL_COLOURS[position] if position < len(MODEL_COLOURS) else OTHERS
 
 
-def severity_curve(rows: Sequence[Row], labels: Sequence[str], *, legend: bool = False) -> Spec:
+def severity_curve(rows: Sequence[Row], labels: Sequence[str], *, legend: bool = False, radii: bool = False) -> Spec:
     """Accuracy against severity, one line and one interval band a model.
 
-    Rows: `model` (one of `labels`), `severity` (0 for clean), `value`, `low`, `high`, `tip`.
+    Rows: `model` (one of `labels`), `severity` (0 for clean), `value`, `low`, `high`, `tip`. `radii`: the severities
+    are radii, which double from one to the next; their axis goes by the square root, so that the small ones part.
     """
     colour = _model_scale(labels, legend)
     shape = {
@@ -40,7 +41,8 @@ def severity_curve(rows: Sequence[Row], labels: Sequence[str], *, legend: bool =
     x = {
         "field": "severity",
         "type": "quantitative",
-        "scale": {"domain": [severities[0], severities[-1]], "nice": False, "padding": 6},
+        "scale": {"domain": [severities[0], severities[-1]], "nice": False, "padding": 6}
+        | ({"type": "sqrt"} if radii else {}),
         "axis": {"values": severities, "grid": False, "title": None, "labelExpr": _CLEAN_LABEL, "labelFlush": False},
     }
     y = {

@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from weatherglass import __version__
 from weatherglass.metrics.intervals import Estimate
 from weatherglass.report import heat, words
+from weatherglass.report.adversaries import attack_table, space_maps, transfer_tables
 from weatherglass.report.charts import MODEL_COLOURS, heat_classes, theme_rules
 from weatherglass.report.comparisons import rivals_of
 from weatherglass.report.content import Content, DataGroup, ModelView
@@ -99,6 +100,8 @@ _CONTENTS = (
     ("failing", "Breaking point", "failing"),
     ("classes", "Classes", "classes"),
     ("stability", "Stability", "stability"),
+    ("attacks", "Attacks", "adversaries"),
+    ("space", "Rotations and shifts", "space"),
     ("gallery", "Images", "gallery"),
     ("calibration", "Calibration", "calibration"),
     ("studies", "Why", "studies"),
@@ -120,6 +123,8 @@ def _parts(content: Content) -> dict[str, Any]:
         for curves in [curves_of(group, views)]
         if curves
     ]
+    attacks = [(g, table) for g in content.groups for table in [attack_table(g, g.models[:MOST_DRAWN])] if table]
+    transfers = [table for group in content.groups for table in transfer_tables(group)]
     heats = [(view, table) for view in detailed for table in [heat.heat_table(view)] if table]
     return {
         "facts": _facts(content),
@@ -133,6 +138,10 @@ def _parts(content: Content) -> dict[str, Any]:
         "curves": [(group, _Drawn(curves), views) for group, curves, views in curves],
         "model_curves": [(g, drawn) for g in content.groups for drawn in [model_curves(g, detailed)] if drawn],
         "condition_tables": [(g, condition_table(g, g.models[:MOST_DRAWN])) for g in content.groups],
+        "attacks": attacks,
+        "transfers": transfers,
+        "adversaries": attacks or transfers,
+        "space": space_maps(drawn),
         "worst": [(view, rows) for view in drawn for rows in [worst_rows(view)] if rows],
         "failing": _drawn(failing) if failing else None,
         "classes": [(v, rows) for v in drawn for rows in [class_rows(v)] if rows.shown and v.summary.corrupted],

@@ -57,7 +57,10 @@ def curve_svg(facet: Facet, curves: Curves) -> str:
     """One severity curve to stand in the page."""
     ends = {row["model"]: row for row in facet.rows}
     said = "; ".join(f"{model} ends at {percent(row['value'])}" for model, row in ends.items())
-    return inline_svg(severity_curve(facet.rows, curves.labels), f"Accuracy by severity of {facet.title}: {said}")
+    return inline_svg(
+        severity_curve(facet.rows, curves.labels, radii=facet.family == "attack"),
+        f"Accuracy by severity of {facet.title}: {said}",
+    )
 
 
 def failing_panels(models: Sequence[ModelView]) -> Panels | None:

@@ -109,9 +109,14 @@ class ConditionTable:
 
 
 def condition_table(group: DataGroup, models: Sequence[ModelView]) -> ConditionTable:
-    """Accuracy of `models` under every condition of the input that any of them was measured in."""
+    """Accuracy of `models` under every condition of the input; single moves have maps instead."""
     views = tuple(view for view in models if view in group.models)
-    conditions = {text: c for view in views for text, c in view.summary.conditions.items() if c.family not in OF_MODEL}
+    conditions = {
+        text: condition
+        for view in views
+        for text, condition in view.summary.conditions.items()
+        if condition.family not in OF_MODEL and not condition.kind.startswith("moved:")
+    }
     rows = capped(conditions.items(), MOST_CONDITIONS)
     shown = tuple(
         (

@@ -50,7 +50,7 @@ def condition_in_words(disturbance: str, kind: str, severity: float | None) -> s
         return f"{kind_in_words(disturbance.removeprefix('sequence:'))}, last frame of the sequence"
     if severity is not None and disturbance == f"{kind}@{severity:g}":
         return f"{kind_in_words(kind)}, severity {severity:g}"
-    return kind_in_words(disturbance)
+    return disturbance if " from " in disturbance else kind_in_words(disturbance)
 
 
 def count(amount: int, singular: str, plural: str | None = None) -> str:
