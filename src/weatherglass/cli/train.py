@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from weatherglass.training.loop import Listener, Training
+    from weatherglass.training.loop import Training
+    from weatherglass.training.progress import Listener
     from weatherglass.training.recipe import Recipe
 
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--threads", type=click.IntRange(1), help="Processor threads of the network  [default: torch's choice].")
 @click.option("--score-every", type=click.IntRange(1), default=1, show_default=True, help="Epochs between two scores.")
+@click.option("--tensorboard", is_flag=True, help="Write for TensorBoard too, into OUTPUT/tensorboard.")
 @click.option("--show", is_flag=True, help="Print the recipe as TOML and stop.")
 def command(
     recipe: str,
@@ -38,6 +40,7 @@ def command(
     workers: int | None,
     threads: int | None,
     score_every: int,
+    tensorboard: bool,
     show: bool,
 ) -> None:
     """Train a network by RECIPE, a name of `weatherglass list recipes` or a TOML file.
@@ -51,7 +54,7 @@ def command(
     torchrun --nproc-per-node 8 -m weatherglass train fan-hybrid-s --data imagenet:ILSVRC
     """
     from weatherglass.errors import UserError
-    from weatherglass.training.recipe import as_toml, with_settings
+    from weatherglass.training.recipe_text import as_toml, with_settings
     from weatherglass.training.recipes import find_recipe
 
     chosen = with_settings(find_recipe(recipe), _settings(settings))
@@ -74,7 +77,7 @@ def command(
     folder = output or f"runs/training/{chosen.name}"
     with joined(device) as group:
         objective = Classification(chosen, training_data, held_out)
-        listener = terminal() if group.leads else None
+        listener = _listener(tensorboard) if group.leads else None
         done = train(
             chosen, objective, folder, group=group, workers=loading, score_every=score_every, listener=listener
         )
@@ -94,9 +97,17 @@ def _settings(given: tuple[str, ...]) -> dict[str, str]:
     return pairs
 
 
+def _listener(tensorboard: bool) -> "Listener":
+    if not tensorboard:
+        return terminal()
+    from weatherglass.training.tensorboard import Several, TensorBoard
+
+    return Several([terminal(), TensorBoard()])
+
+
 def terminal() -> "Listener":
     """Progress on the terminal: a line an epoch, and within it every ten seconds where someone is watching."""
-    from weatherglass.training.loop import Listener, Pace
+    from weatherglass.training.progress import Listener, Pace
 
     class Terminal(Listener):
         spoke = 0.0
@@ -110,6 +121,12 @@ def terminal() -> "Listener":
                 f"{recipe.peak_rate:g}, {recipe.precision} on {training.group.device}"
                 + (f", {training.group.size} processes" if training.group.size > 1 else "")
             )
+            memory, steps = recipe.averaging.decay, recipe.epochs * training.steps_an_epoch
+            if memory and 1 / (1 - memory) > steps / 5:
+                click.echo(
+                    f"Note: averaging.decay={memory:g} remembers {1 / (1 - memory):,.0f} steps of {steps:,}: the average "
+                    "will hold much of the untrained network. Lower it, or set it to 0."
+                )
             if training.step:
                 click.echo(f"going on after step {training.step:,} (epoch {training.epoch} of {recipe.epochs} is done)")
 

@@ -9,6 +9,7 @@ model.safetensors   the weights to use, with recipe, data, scores and commit ins
 import csv
 import io
 import json
+import pickle
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from torch import nn
 
 from weatherglass import __version__
 from weatherglass.errors import UserError
-from weatherglass.training.recipe import Recipe, as_json, as_toml, differences, recipe_from_mapping
+from weatherglass.training.recipe import Recipe
+from weatherglass.training.recipe_text import as_json, as_toml, differences, recipe_from_mapping
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Folder:
         try:
             content = torch.load(self.state, map_location="cpu", weights_only=True)
             kept = recipe_from_mapping(json.loads(content["recipe"]), str(self.state))
-        except (RuntimeError, KeyError, EOFError, OSError, ValueError, TypeError) as error:
+        except (RuntimeError, KeyError, EOFError, OSError, ValueError, TypeError, pickle.UnpicklingError) as error:
             raise UserError(
                 f"{self.state} is not the checkpoint of a training ({_first_line(error)}): give another --output."
             ) from None

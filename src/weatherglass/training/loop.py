@@ -4,13 +4,11 @@ Nothing random has a state: what is drawn for a step follows from (seed, step), 
 checkpoint needs of it, and a run that was interrupted anywhere equals one that was not.
 """
 
-import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -22,8 +20,10 @@ from weatherglass.models.predictor import PRECISIONS
 from weatherglass.randomness import Draws
 from weatherglass.training.distributed import Group
 from weatherglass.training.files import Folder, write_metrics, write_weights
+from weatherglass.training.interruption import Interrupted, StopRequest, stop_requests
 from weatherglass.training.objective import Objective
 from weatherglass.training.optimisation import make_average, make_optimiser, make_schedule
+from weatherglass.training.progress import Listener, Pace
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.samples import Place, dealt, epoch_order, loader
 
@@ -33,42 +33,6 @@ CHECKED_EVERY = 50
 
 class Diverged(UserError):
     """The loss is no number any more."""
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM, after the state was saved."""
-
-
-class Listener:
-    """Hears of progress; this one says nothing."""
-
-    def started(self, training: "Training") -> None: ...
-
-    def stepped(self, training: "Training", pace: "Pace") -> None: ...
-
-    def epoch_ended(self, training: "Training", row: Mapping[str, float]) -> None: ...
-
-
-@dataclass
-class Pace:
-    """How fast an epoch goes."""
-
-    samples: int = 0
-    """By all processes."""
-    waited: float = 0.0
-    """Seconds in which the network waited for samples."""
-    worked: float = 0.0
-    """Seconds of everything else."""
-
-    @property
-    def rate(self) -> float:
-        """Samples a second."""
-        return self.samples / max(self.waited + self.worked, 1e-9)
-
-    @property
-    def starved(self) -> float:
-        """Share of the time that was spent waiting for samples."""
-        return self.waited / max(self.waited + self.worked, 1e-9)
 
 
 @dataclass
@@ -303,7 +267,7 @@ def train(
     if group.leads:
         place.prepare(recipe)
     listener.started(training)
-    with _stop_requests() as requested, _own_random_numbers():
+    with stop_requests() as requested, _own_random_numbers():
         while not training.finished:
             _epoch(training, requested, listener, workers, score_every)
     if group.leads and training.history:  # a run that was killed between its last checkpoint and these files
@@ -312,7 +276,7 @@ def train(
     return training
 
 
-def _epoch(training: Training, requested: "_Stop", listener: Listener, workers: int, score_every: int) -> None:
+def _epoch(training: Training, requested: StopRequest, listener: Listener, workers: int, score_every: int) -> None:
     """What is left of the current epoch, its scores, its checkpoint."""
     epoch, pace = training.epoch, Pace()
     training.model.train()
@@ -356,38 +320,9 @@ def _epoch(training: Training, requested: "_Stop", listener: Listener, workers: 
         raise Interrupted
 
 
-def _stops(training: Training, requested: "_Stop") -> bool:
+def _stops(training: Training, requested: StopRequest) -> bool:
     # Asking all processes costs a message: every ten steps is soon enough.
     return (training.group.size == 1 or training.step % 10 == 0) and training.group.any(requested.raised)
-
-
-@dataclass
-class _Stop:
-    """Whether Ctrl-C or SIGTERM came."""
-
-    raised: bool = False
-
-
-@contextmanager
-def _stop_requests() -> Iterator[_Stop]:
-    """Ctrl-C and SIGTERM raise a flag that is read between two steps; a second one stops at once."""
-    stop = _Stop()
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        if stop.raised:
-            raise KeyboardInterrupt
-        stop.raised = True
-
-    try:
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: whoever started it deals with signals
-        yield stop
-        return
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from weatherglass.training.recipe import (
     Optimiser,
     Recipe,
     Schedule,
-    read_recipe,
 )
+from weatherglass.training.recipe_text import read_recipe
 
 _RAND_AUGMENT = "rand-m9-mstd0.5-inc1"
 _MIXING = Mixing(mixup=0.8, cutmix=1.0, probability=1.0, switch=0.5, smoothing=0.1)

@@ -1,0 +1,200 @@
+"""The loop: interrupted runs equal uninterrupted ones, parts equal wholes, and nothing is lost when something breaks."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from recipes_small import small
+from torch import Tensor
+
+from weatherglass.data.load import load_data
+from weatherglass.errors import UserError
+from weatherglass.models.load import load_predictor
+from weatherglass.training.classification import Classification
+from weatherglass.training.distributed import Group
+from weatherglass.training.interruption import Interrupted
+from weatherglass.training.loop import Diverged, Training, train
+from weatherglass.training.progress import Listener, Pace
+from weatherglass.training.recipe import Recipe, Schedule
+
+ALONE = Group(0, 1, torch.device("cpu"))
+DATA, HELD_OUT = load_data("digits:train", limit=70), load_data("digits:test", limit=50)
+
+
+def run(recipe: Recipe, folder: Path, *, workers: int = 0, listener: Listener | None = None) -> Training:
+    objective = Classification(recipe, DATA, HELD_OUT)
+    return train(recipe, objective, folder, group=ALONE, workers=workers, listener=listener)
+
+
+class Breaks(Listener):
+    """Raises an error, or asks the process to stop, after so many steps."""
+
+    def __init__(self, step: int, how: str) -> None:
+        self.step, self.how = step, how
+
+    def stepped(self, training: Training, pace: Pace) -> None:
+        if training.step == self.step and self.how == "SIGTERM":
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif training.step == self.step:
+            raise RuntimeError("the machine went away")
+
+
+def weights(training: Training) -> dict[str, Tensor]:
+    averaged = {} if training.average is None else training.average.module.state_dict()
+    return training.model.state_dict() | {f"average {name}": tensor for name, tensor in averaged.items()}
+
+
+def assert_equal(first: Training, second: Training) -> None:
+    assert weights(first).keys() == weights(second).keys()
+    for name, tensor in weights(first).items():
+        assert torch.equal(tensor, weights(second)[name]), name
+    for one, other in zip(first.history, second.history, strict=True):
+        assert {**one, "seconds": 0, "samples/s": 0, "waiting": 0} == {
+            **other,
+            "seconds": 0,
+            "samples/s": 0,
+            "waiting": 0,
+        }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """Two epochs of four steps with everything random on: augmentation, mixing, stochastic depth."""
+    return run(small(), tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.parametrize(("step", "how", "workers"), [(6, "SIGTERM", 0), (3, "SIGTERM", 2), (7, "killed", 0)])
+def test_an_interrupted_run_equals_one_that_was_not(
+    whole: Training, tmp_path: Path, step: int, how: str, workers: int
+) -> None:
+    with pytest.raises(Interrupted if how == "SIGTERM" else RuntimeError):
+        run(small(), tmp_path, listener=Breaks(step, how))
+    kept = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert kept["step"] == (step if how == "SIGTERM" else 4)
+    assert_equal(run(small(), tmp_path, workers=workers), whole)
+
+
+def test_training_leaves_the_callers_random_numbers_and_signals_alone(tmp_path: Path) -> None:
+    handler, state = signal.getsignal(signal.SIGTERM), torch.get_rng_state()
+    run(small(schedule=Schedule(epochs=1, warmup=0)), tmp_path)
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_folder_holds_what_evaluation_needs(whole: Training) -> None:
+    folder = whole.folder.path
+    assert {path.name for path in folder.iterdir()} == {"recipe.toml", "last.pt", "metrics.csv", "model.safetensors"}
+    predictor = load_predictor(str(folder / "model.safetensors"))
+    assert predictor.class_names == DATA.classes
+    assert predictor.preprocessing.size == (32, 32)
+    pixels = torch.stack([HELD_OUT.image(index) for index in range(len(HELD_OUT))]).float() / 255
+    with torch.inference_mode():
+        right = (predictor(pixels).argmax(1) == torch.from_numpy(HELD_OUT.labels)).float().mean().item()
+    assert right == pytest.approx(whole.history[-1]["accuracy"])
+    header, *rows = (folder / "metrics.csv").read_text().splitlines()
+    assert header.startswith("epoch,loss,rate,samples/s,waiting,seconds,accuracy")
+    assert len(rows) == 2
+
+
+def test_the_weights_say_where_they_come_from(whole: Training) -> None:
+    from safetensors import safe_open
+
+    with safe_open(whole.folder.weights, framework="pt") as file:
+        metadata = file.metadata()
+    facts = json.loads(metadata["weatherglass.training"])
+    assert (facts["data digest"], facts["epochs"], facts["steps"]) == (DATA.digest, 2, 8)
+    assert {"weatherglass", "torch", "timm"} <= facts.keys()
+    assert json.loads(metadata["weatherglass.recipe"])["name"] == "small"
+    assert json.loads(metadata["weatherglass.model"])["scores"]["images"] == len(HELD_OUT)
+
+
+def test_accumulated_parts_equal_the_whole_batch(tmp_path: Path) -> None:
+    recipe = small(network=replace(small().network, drop_path=0.0))
+    whole, parts = run(recipe, tmp_path / "whole"), run(replace(recipe, accumulate=4), tmp_path / "parts")
+    for first, second in zip(whole.history, parts.history, strict=True):
+        assert second["loss"] == pytest.approx(first["loss"], rel=1e-5)
+    for name, tensor in weights(whole).items():
+        torch.testing.assert_close(weights(parts)[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    """Half the batch each, mixing on: the same curve up to rounding."""
+    recipe = small(network=replace(small().network, drop_path=0.0))
+    alone = run(recipe, tmp_path / "one")
+    (tmp_path / "recipe.toml").write_text((tmp_path / "one" / "recipe.toml").read_text())
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    command += ["weatherglass", "train", str(tmp_path / "recipe.toml"), "--data", "digits", "--limit", "70"]
+    command += ["--workers", "0", "--threads", "1", "--device", "cpu", "--output", str(tmp_path / "two")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "2 processes" in done.stdout
+    curve = losses(tmp_path / "two" / "metrics.csv")
+    assert curve == pytest.approx([row["loss"] for row in alone.history], rel=1e-5)
+
+
+def losses(path: Path) -> list[float]:
+    header, *rows = (line.split(",") for line in path.read_text().splitlines())
+    return [float(row[header.index("loss")]) for row in rows]
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_good_checkpoint(tmp_path: Path) -> None:
+    class Poison(Listener):
+        def epoch_ended(self, training: Training, row: Mapping[str, float]) -> None:
+            with torch.no_grad():
+                next(training.model.parameters()).fill_(float("nan"))
+
+    with pytest.raises(
+        Diverged, match=r"The loss is nan at step 4 \(epoch 2\); the last good checkpoint is .*last\.pt"
+    ):
+        run(small(), tmp_path, listener=Poison())
+    kept = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert kept["step"] == 4
+    assert all(torch.isfinite(tensor).all() for tensor in kept["model"].values())
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Interrupted):
+        run(small(), tmp_path, listener=Breaks(4, "SIGTERM"))
+    before = (tmp_path / "last.pt").read_bytes()
+
+    def full(content: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match="No space left on device.*the one before is kept"):
+        run(small(), tmp_path)
+    assert (tmp_path / "last.pt").read_bytes() == before
+    assert not list(tmp_path.glob(".*part"))
+
+
+def test_another_recipe_or_other_data_never_overwrites(whole: Training) -> None:
+    folder = whole.folder.path
+    before = (folder / "last.pt").read_bytes()
+    with pytest.raises(UserError, match=r"another recipe \(batch: 16 and 8\): give another --output"):
+        run(small(batch=8), folder)
+    objective = Classification(small(), load_data("digits:train", limit=60), HELD_OUT)
+    with pytest.raises(UserError, match=r"on other data \(data digest differs\)"):
+        train(small(), objective, folder, group=ALONE)
+    assert (folder / "last.pt").read_bytes() == before
+
+
+def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match="is not the checkpoint of a training"):
+        run(small(), tmp_path)
+
+
+def test_a_batch_larger_than_the_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="A batch of 500 is larger than the epoch of 70 samples"):
+        run(small(batch=500), tmp_path)
+    with pytest.raises(UserError, match="cannot be dealt to 1 processes in 3 parts"):
+        run(small(accumulate=3), tmp_path)
