@@ -1,4 +1,4 @@
-"""The loop: interrupted runs equal uninterrupted ones, parts equal wholes, and nothing is lost when something breaks."""
+"""The loop: interrupted runs equal uninterrupted ones, parts equal wholes, and nothing is lost on a failure."""
 
 import errno
 import json
@@ -170,7 +170,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: py
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(UserError, match="No space left on device.*the one before is kept"):
+    with pytest.raises(UserError, match=r"No space left on device.*the one before is kept"):
         run(small(), tmp_path)
     assert (tmp_path / "last.pt").read_bytes() == before
     assert not list(tmp_path.glob(".*part"))

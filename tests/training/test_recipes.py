@@ -86,7 +86,7 @@ def test_settings_change_what_they_name() -> None:
     ],
 )
 def test_a_wrong_setting_gets_one_line(key: str, value: str, told: str) -> None:
-    with pytest.raises(UserError, match="^[^\n]*$") as caught:
+    with pytest.raises(UserError, match=r"^[^\n]*$") as caught:
         with_settings(RECIPES["deit-300"], {key: value})
     assert told in str(caught.value)
 

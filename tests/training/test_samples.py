@@ -12,7 +12,15 @@ from recipes_small import SMALL
 from weatherglass.data.load import load_data
 from weatherglass.errors import UserError
 from weatherglass.training.recipe import Augmentation
-from weatherglass.training.samples import AugmentedImages, Place, dealt, epoch_order, loader, training_transform
+from weatherglass.training.samples import (
+    AugmentedImages,
+    Place,
+    dealt,
+    epoch_order,
+    loader,
+    seeded_libraries,
+    training_transform,
+)
 
 
 def test_an_epoch_holds_every_image_once_in_an_order_of_its_own() -> None:
@@ -34,7 +42,7 @@ def test_repeated_augmentation_repeats_and_keeps_the_length() -> None:
 def test_parts_share_a_batch_and_keep_its_pairs(parts: int, half_share: int) -> None:
     batch = list(range(2 * half_share * parts))
     shares = [dealt(batch, part, parts) for part in range(parts)]
-    assert sorted(sum(shares, [])) == batch
+    assert sorted(one for share in shares for one in share) == batch
     for share in shares:
         assert len(share) == 2 * half_share
         for first, second in zip(share, reversed(share), strict=True):
@@ -75,6 +83,18 @@ def test_crops_have_the_recipes_size() -> None:
             image = training_transform(recipe)(photo)
             assert image.shape == (3, 32, 32)
             assert image.dtype == torch.float32
+
+
+@pytest.mark.parametrize("policy", ["rand-m10-n15-w0-inc1", "rand-m10-n15-inc1", "original-mstd0.5"])
+def test_the_strongest_magnitudes_work(policy: str) -> None:
+    """RandAugment posterises to 0 bits at magnitude 10: a black image."""
+    from PIL import Image
+
+    transform = training_transform(replace(SMALL, augmentation=Augmentation(crop="none", policy=policy)))
+    photo = Image.fromarray(np.full((32, 32, 3), 200, np.uint8))
+    for key in range(30):
+        with seeded_libraries(key):
+            assert transform(photo).shape == (3, 32, 32)
 
 
 def test_an_unknown_policy_gets_one_line() -> None:

@@ -49,7 +49,7 @@ def test_shows_a_recipe_with_its_changes() -> None:
     ],
 )
 def test_mistakes_get_one_line(arguments: list[str], told: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="^[^\n]*$") as caught:
+    with pytest.raises(UserError, match=r"^[^\n]*$") as caught:
         CliRunner().invoke(command, [*arguments, "--output", str(tmp_path / "out")], catch_exceptions=False)
     assert told in str(caught.value)
 

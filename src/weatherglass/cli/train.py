@@ -124,8 +124,8 @@ def terminal() -> "Listener":
             memory, steps = recipe.averaging.decay, recipe.epochs * training.steps_an_epoch
             if memory and 1 / (1 - memory) > steps / 5:
                 click.echo(
-                    f"Note: averaging.decay={memory:g} remembers {1 / (1 - memory):,.0f} steps of {steps:,}: the average "
-                    "will hold much of the untrained network. Lower it, or set it to 0."
+                    f"Note: averaging.decay={memory:g} remembers {1 / (1 - memory):,.0f} of {steps:,} steps: the "
+                    "average will hold much of the untrained network. Lower it, or set it to 0."
                 )
             if training.step:
                 click.echo(f"going on after step {training.step:,} (epoch {training.epoch} of {recipe.epochs} is done)")

@@ -104,6 +104,7 @@ def training_transform(recipe: Recipe) -> Any:
             f"augmentation.policy '{chosen.policy}' is none that timm knows ({error}): give a form such as "
             "'rand-m9-mstd0.5-inc1', '3a', or ''."
         ) from None
+    _allow_black(transform)
     if chosen.crop == "resized":
         return transform
     interpolation = transforms.InterpolationMode(
@@ -117,6 +118,23 @@ def training_transform(recipe: Recipe) -> Any:
         steps.append(transforms.RandomCrop(recipe.image_size, chosen.padding, padding_mode="reflect"))
     # timm has no other crop; the random resized one stands first in its list.
     return transforms.Compose([*steps, *transform.transforms[1:]])  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _allow_black(transform: Any) -> None:
+    """Let RandAugment posterise to 0 bits, as it asks for at magnitude 10 ('m9-mstd0.5' reaches it by chance).
+
+    Pillow used to answer with a black image and now with an error.
+    """
+    from timm.data.auto_augment import posterize
+
+    def posterise(image: Image.Image, bits_to_keep: int, **kwargs: Any) -> Image.Image:
+        return posterize(image, bits_to_keep) if bits_to_keep > 0 else Image.new(image.mode, image.size)
+
+    for step in transform.transforms:
+        policies = [getattr(step, "ops", []), *getattr(step, "policy", [])]
+        for operation in (operation for operations in policies for operation in operations):
+            if operation.aug_fn is posterize:
+                operation.aug_fn = posterise
 
 
 @contextmanager
