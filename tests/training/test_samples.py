@@ -85,7 +85,7 @@ def test_crops_have_the_recipes_size() -> None:
             assert image.dtype == torch.float32
 
 
-@pytest.mark.parametrize("policy", ["rand-m10-n15-w0-inc1", "rand-m10-n15-inc1", "original-mstd0.5"])
+@pytest.mark.parametrize("policy", ["rand-m10-n15-inc1", "3a", "original-mstd0.5"])
 def test_the_strongest_magnitudes_work(policy: str) -> None:
     """RandAugment posterises to 0 bits at magnitude 10: a black image."""
     from PIL import Image
