@@ -24,6 +24,14 @@ Pixels = UInt8[Tensor, "batch 3 height width"]
 
 Logits = Float[Tensor, "batch classes"]
 
+PixelLogits = Float[Tensor, "batch classes height width"]
+"""Of a segmenter, at the size of its images."""
+
+Masks = UInt8[Tensor, "batch height width"]
+"""Class index of every pixel; `IGNORE` where the truth is unknown or does not count."""
+
+IGNORE = 255
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -96,6 +104,8 @@ class Predictor(ABC):
     """Whether gradients reach the images."""
     parameters: int
     """Number of learned parameters; 0 where it cannot be known."""
+    task: str = "classification"
+    """What its outputs are: 'classification' or 'segmentation'; decides how they are scored."""
 
     @property
     def decision(self) -> str:
@@ -103,8 +113,8 @@ class Predictor(ABC):
         return f"all {self.classes}"
 
     @abstractmethod
-    def __call__(self, images: Images) -> Logits:
-        """Raw outputs in float32 for images in [0, 1] on `device`."""
+    def __call__(self, images: Images) -> Logits | PixelLogits:
+        """Raw outputs in float32 for images in [0, 1] on `device`: one row an image, or (segmentation) a map."""
 
 
 class ImageData(ABC):
@@ -124,6 +134,8 @@ class ImageData(ABC):
     """For each sample all labels that count as right, where there may be several; None: `labels` alone."""
     selection: str = "all"
     """Which part of the whole this is, e.g. 'stratified 500 of 10000, seed 0'."""
+    task: str = "classification"
+    """What its truth is for: 'classification' (labels) or 'segmentation' (masks)."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -162,6 +174,11 @@ class Disturbance(ABC):
         """The text form without the severity: 'fog' for 'fog@3'. Conditions of one kind form one curve."""
         return str(self).split("@")[0]
 
+    @property
+    def keeps_layout(self) -> bool:
+        """Whether everything stays where it is in the picture, so that masks of the clean image remain true."""
+        return False
+
     def protocol(self, height: int, width: int) -> dict[str, str]:
         """What, besides the text form, decides the disturbed pixels at this size: backend, definition, constants."""
         return {}
@@ -182,6 +199,18 @@ class Disturbance(ABC):
     def of_input(self, batch: Batch, predictor: Predictor, *, seed: int) -> Pixels | Images:
         """The disturbed images; pure, and row i depends on (seed, ids[i]) and the image alone."""
         return batch.images
+
+    def check_masks(self, height: int, width: int) -> None:
+        """Raise `UserError` where masks of this size would not be true of the disturbed images."""
+        if not self.keeps_layout:
+            raise UserError(
+                f"{self} cannot be measured on masks: it moves pixels or asks for class labels. Use corruptions "
+                "(elastic_transform moves the masks along)."
+            )
+
+    def of_masks(self, masks: Masks, ids: tuple[str, ...], *, seed: int) -> Masks:
+        """The masks of the disturbed images; `check_masks` comes first."""
+        return masks
 
     @contextmanager
     def of_model(self, predictor: Predictor) -> Iterator[Predictor]:
@@ -223,3 +252,21 @@ class Clean(Disturbance):
     @property
     def family(self) -> str:
         return "clean"
+
+    @property
+    def keeps_layout(self) -> bool:
+        return True
+
+
+class SegmentationData(ImageData):
+    """Images with a mask each. `classes` are those of the pixels; `labels` are all 0, since no image has a class."""
+
+    task = "segmentation"
+
+    @abstractmethod
+    def mask(self, index: int) -> UInt8[Tensor, "height width"]:
+        """Class index of every pixel, `IGNORE` where it does not count. Raises `UserError` for a mask that is
+        missing, of another size than its image, or holds an id that is no class."""
+
+    @abstractmethod
+    def select(self, indices: Sequence[int], selection: str) -> "SegmentationData": ...

@@ -28,7 +28,7 @@ def test_numbers_agree_with_the_observations(store) -> None:
     assert summary.top1.value == grid["clean"].mean()
     assert summary.corrupted.value == pytest.approx(corrupted)
     assert summary.retention.value == pytest.approx(corrupted / grid["clean"].mean())
-    assert summary.kinds["fog"].top1.value == pytest.approx(np.mean([grid[f"fog@{s}"].mean() for s in range(1, 6)]))
+    assert summary.kinds["fog"].score.value == pytest.approx(np.mean([grid[f"fog@{s}"].mean() for s in range(1, 6)]))
     assert summary.conditions["fog@3"].drop is not None
     assert summary.conditions["fog@3"].drop.value == pytest.approx(grid["clean"].mean() - grid["fog@3"].mean())
     assert summary.grid.description == "imagenet-c (15 corruptions x 5 severities)"

@@ -64,6 +64,10 @@ class AttentionDistance(Disturbance):
         return NAME + (":" + ",".join(words) if words else "")
 
     @property
+    def keeps_layout(self) -> bool:
+        return True
+
+    @property
     def family(self) -> str:
         return "attention"
 

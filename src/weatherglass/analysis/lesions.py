@@ -108,6 +108,10 @@ class Lesioned(Disturbance):
         return PREFIX + (str(self.random) if self.random else ",".join(self.targets))
 
     @property
+    def keeps_layout(self) -> bool:
+        return True
+
+    @property
     def family(self) -> str:
         return "lesion"
 

@@ -60,12 +60,13 @@ def command(
 
 def _print(out: "Console", found: "Comparison", every: bool) -> None:
     from weatherglass.cli.results import print_lines, print_table
-    from weatherglass.evaluation.estimates import HEADLINE
+    from weatherglass.evaluation.estimates import headlines
 
+    words = headlines(found.task)
     print_lines(out, [f"A  {found.first}", f"B  {found.second}", f"{found.samples} images in both."])
     rows = [
         [
-            HEADLINE[name],
+            words[name],
             f"{100 * each.first:.1f}",
             f"{100 * each.second:.1f}",
             _signed(each.difference.value, each.difference.low, each.difference.high),
@@ -89,13 +90,14 @@ def _print(out: "Console", found: "Comparison", every: bool) -> None:
         ]
         for each in shown
     ]
-    print_table(out, ["condition", "A %", "B %", "B - A, points", "only A/B", "p adj.", "B is"], rows)
+    images = "only A/B" if found.task == "classification" else "ahead A/B"
+    print_table(out, ["condition", "A %", "B %", "B - A, points", images, "p adj.", "B is"], rows)
     if len(shown) < len(conditions):
         print_lines(out, [f"{len(conditions) - len(shown)} more conditions: add --all."])
     print_lines(out, found.sentences)
     if "mce" in found.aggregates:
         print_lines(out, [f"mCE is relative to {found.reference}."])
-    print_lines(out, [f"No {HEADLINE[name]}: {reason.removesuffix('.')}." for name, reason in _reasons(found).items()])
+    print_lines(out, [f"No {words[name]}: {reason.removesuffix('.')}." for name, reason in _reasons(found).items()])
     print_lines(out, found.warnings, mark="Note: ")
 
 

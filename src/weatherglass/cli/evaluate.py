@@ -29,6 +29,7 @@ class Options:
     ema: bool | None = None
     classes: int | None = None
     preprocessing: str | None = None
+    windows: str | None = None
     definition: str = "imagecorruptions"
     calibration: str = "auto"
     frost: str = "auto"
@@ -59,6 +60,7 @@ class Options:
 @click.option("--pretrained/--random", default=None, help="Published weights, or random ones, for timm/torchvision.")
 @click.option("--classes", type=click.IntRange(2), help="Number of classes, where the model must be told.")
 @click.option("--preprocessing", help="Overrides the model's own: 'resize 256 bicubic, crop 224, mean .., std ..'.")
+@click.option("--windows", help="Segmenters: infer by windows, SIZE/STRIDE in pixels, e.g. 1024/768 [default: whole].")
 @click.option("--definition", default="imagecorruptions", show_default=True, help="Or: imagenet-c (Hendrycks, 224 px).")
 @click.option("--calibration", type=click.Choice(["auto", "224", "64", "32"]), default="auto", show_default=True)
 @click.option("--frost", default="auto", show_default=True, help="procedural, reference, or a folder of textures.")
@@ -156,6 +158,7 @@ def _predictors(options: Options) -> "list[Predictor]":
             precision=options.precision,
             preprocessing=override,
             ema=options.ema,
+            windows=options.windows,
         )
         for model in options.models
     ]

@@ -67,6 +67,7 @@ def models(table1: bool) -> None:
     rows += [(name, "0.2 M", item.summary) for name, item in DIGITS_MODELS.items()]
     _print_rows(rows)
     click.echo(
+        "\nSegmenters: weatherglass list segmenters"
         "\nAlso: timm/NAME  torchvision/NAME  package.module:factory  path/to/file.py:factory  file.onnx  file.pt2"
     )
 
@@ -77,6 +78,16 @@ def recipes() -> None:
     from weatherglass.training.recipes import RECIPES
 
     _print_rows([(name, f"{item.epochs} epochs", item.summary) for name, item in RECIPES.items()])
+
+
+@command.command("segmenters")
+def segmenters() -> None:
+    """Every segmentation head, and how segmenters are named."""
+    from weatherglass.models.segmenter_names import HEADS, OTHERS
+
+    _print_rows([(f"{name}/BACKBONE", item.summary, f"e.g. {item.example}") for name, item in HEADS.items()])
+    click.echo("\nBackbones: fan_*, *_micro_*, and timm/NAME of everything with features_only. Also:")
+    _print_rows(list(OTHERS.items()))
 
 
 @command.command("verbs")

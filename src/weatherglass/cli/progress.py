@@ -118,7 +118,7 @@ def print_summaries(runs: Sequence[Run], *, reference: Run | None = None) -> Non
     table = Table(box=None, pad_edge=False, title_justify="left")
     table.add_column("model", overflow="fold")
     rows = [
-        {"clean %": s.top1, "corrupted %": s.corrupted, "retention %": s.retention, "mCE": s.mce} for s in summaries
+        {"clean %": s.clean, "corrupted %": s.corrupted, "retention %": s.retention, "mCE": s.mce} for s in summaries
     ]
     # mCE needs a reference model; where there is none, an empty column would only raise questions.
     headings = [heading for heading in rows[0] if any(row[heading] for row in rows)]
@@ -129,6 +129,8 @@ def print_summaries(runs: Sequence[Run], *, reference: Run | None = None) -> Non
     console.print()
     console.print(table)
     first = summaries[0]
+    for other in dict.fromkeys((s.measure, s.grid.description) for s in summaries if s.task != "classification"):
+        console.print(f"Clean and corrupted are {other[0]}; corrupted: mean over {other[1]}.", soft_wrap=True)
     console.print(f"95 % intervals over {first.samples:,} images; the protocol of every number is in the store.")
     for note in dict.fromkeys(note for summary in summaries for note in summary.notes):
         console.print(note, soft_wrap=True)

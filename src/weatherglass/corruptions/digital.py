@@ -11,7 +11,7 @@ from torch import Tensor
 from weatherglass.corruptions.codecs import jpeg_round_trip
 from weatherglass.corruptions.filters import gaussian_blur_2d
 from weatherglass.randomness import Draws
-from weatherglass.types import Images, Pixels
+from weatherglass.types import Images, Masks, Pixels
 
 
 def contrast(images: Images, *, factor: float) -> Images:
@@ -116,18 +116,40 @@ def elastic_transform(
         images = _affine(images, corner_jitter_of_side, draws)
     if amplitude_of_height == 0:
         return images
-    noise = (draws.bits16("displacement", 2, height, width, device=images.device) + 0.5).mul_(1 / 32768).sub_(1)
+    grid = _displacements(height, width, amplitude_of_height, sigma_of_side, draws, images.device)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def elastic_masks(
+    masks: Masks, *, amplitude_of_height: float, sigma_of_side: float, corner_jitter_of_side: float, draws: Draws
+) -> Masks:
+    """The masks of images under `elastic_transform` of the same draws: moved alike, by nearest neighbour."""
+    moved = masks[:, None].float()
+    if corner_jitter_of_side > 0:
+        moved = _affine(moved, corner_jitter_of_side, draws, mode="nearest")
+    if amplitude_of_height != 0:
+        grid = _displacements(*masks.shape[1:], amplitude_of_height, sigma_of_side, draws, masks.device)
+        moved = F.grid_sample(moved, grid, mode="nearest", padding_mode="reflection", align_corners=False)
+    return moved[:, 0].to(torch.uint8)
+
+
+def _displacements(
+    height: int, width: int, amplitude_of_height: float, sigma_of_side: float, draws: Draws, device: torch.device
+) -> Float[Tensor, "batch height width 2"]:
+    """Where each pixel comes from, in the coordinates of `grid_sample`."""
+    noise = (draws.bits16("displacement", 2, height, width, device=device) + 0.5).mul_(1 / 32768).sub_(1)
     sigma = sigma_of_side * height, sigma_of_side * width
     across, down = (gaussian_blur_2d(noise, sigma, border="half", truncate=3) * (amplitude_of_height * height)).unbind(
         1
     )
-    rows = torch.arange(height, device=images.device)[:, None] + down
-    columns = torch.arange(width, device=images.device) + across
-    grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], -1)  # b h w 2
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    rows = torch.arange(height, device=device)[:, None] + down
+    columns = torch.arange(width, device=device) + across
+    return torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], -1)
 
 
-def _affine(images: Images, jitter_of_side: float, draws: Draws) -> Images:
+def _affine(
+    images: Float[Tensor, "batch channels height width"], jitter_of_side: float, draws: Draws, mode: str = "bilinear"
+) -> Float[Tensor, "batch channels height width"]:
     """The affine map that moves three points by random amounts, mirrored at the border pixels."""
     height, width = images.shape[-2:]
     side = min(height, width)
@@ -145,4 +167,4 @@ def _affine(images: Images, jitter_of_side: float, draws: Draws) -> Images:
         source_y = back[1, 0] * x + back[1, 1] * y + back[1, 2]
         grids.append(np.stack([2 * source_x / (width - 1) - 1, 2 * source_y / (height - 1) - 1], -1))
     grid = torch.from_numpy(np.stack(grids).astype(np.float32)).to(images.device)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
+    return F.grid_sample(images, grid, mode=mode, padding_mode="reflection", align_corners=True)

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+from weatherglass.corruptions.digital import elastic_masks
 from weatherglass.corruptions.engine import (
     Step,
     backend_used,
     check_choices,
     corrupt,
+    labelled,
     level_of,
     parse_steps,
 )
@@ -14,7 +16,11 @@ from weatherglass.corruptions.frost import frost_textures
 from weatherglass.corruptions.level import Level, calibration_for
 from weatherglass.corruptions.severity import CORRUPTIONS
 from weatherglass.errors import UserError
-from weatherglass.types import Batch, Disturbance, Images, Pixels, Predictor
+from weatherglass.randomness import Draws
+from weatherglass.types import Batch, Disturbance, Images, Masks, Pixels, Predictor
+
+MOVING = frozenset({"elastic_transform", "pinch_and_twirl"})
+"""Corruptions after which things lie elsewhere in the picture."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,27 @@ class Corrupted(Disturbance):
     def kind(self) -> str:
         """The names without severities: 'fog', 'fog+motion_blur'."""
         return "+".join(step.name for step in self._steps)
+
+    @property
+    def keeps_layout(self) -> bool:
+        """False for what moves pixels over more than a blur's width: elastic maps, pinches and twirls."""
+        return not any(step.name in MOVING for step in self._steps)
+
+    def check_masks(self, height: int, width: int) -> None:
+        """Raise `UserError` for what moves pixels in a way that masks do not follow: pinches and twirls."""
+        if stuck := [step.name for step in self._steps if step.name in MOVING and step.name != "elastic_transform"]:
+            raise UserError(
+                f"{self} cannot be measured on masks: {stuck[0]} moves pixels, and no mask is moved with them; of what "
+                "moves pixels only elastic_transform takes masks along."
+            )
+
+    def of_masks(self, masks: Masks, ids: tuple[str, ...], *, seed: int) -> Masks:
+        """Masks moved as `elastic_transform` moves the pixels; all other corruptions leave them alone."""
+        for label, step in labelled(self._steps):
+            if step.name == "elastic_transform":
+                level = self._level(step, *masks.shape[1:])
+                masks = elastic_masks(masks, **level, draws=Draws(seed, ids, label))
+        return masks
 
     def protocol(self, height: int, width: int) -> dict[str, str]:
         """Definition, the calibration that results, the backend and its revision, frost textures, re-encoding."""

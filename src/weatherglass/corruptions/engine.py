@@ -1,6 +1,6 @@
 """`corrupt`: checks what came, resolves every choice, and runs the kernels in pieces that fit the cache."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -76,16 +76,20 @@ def corrupt(
     height, width = batch.shape[-2:]
     check_choices(definition, calibration, backend, reencode, (height, width))
     sample_ids = tuple(range(len(batch))) if ids is None else _checked_ids(ids, images, len(batch))
-    for position, step in enumerate(steps):
-        # A corruption that comes twice in a composition must not repeat its random numbers.
-        earlier = steps[:position].count(step)
-        label = f"{step}#{earlier + 1}" if earlier else str(step)
+    for label, step in labelled(steps):
         draws = Draws(seed, sample_ids, label)
         level = level_of(step, (height, width), definition=definition, calibration=calibration)
         batch = apply(batch, step.name, level, draws=draws, frost=frost, backend=backend)
     if reencode is not None:
         batch = _reencoded(batch, reencode)
     return batch.reshape(images.shape)
+
+
+def labelled(steps: Sequence[Step]) -> Iterator[tuple[str, Step]]:
+    """Each step with the label of its random numbers; one that comes twice must not repeat them."""
+    for position, step in enumerate(steps):
+        earlier = steps[:position].count(step)
+        yield f"{step}#{earlier + 1}" if earlier else str(step), step
 
 
 def apply(

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from weatherglass.data.images import Renamed
+from weatherglass.data.segmentation import Reclassed
 from weatherglass.data.several_labels import SeveralLabels
 from weatherglass.data.stored import StoredConditions
 from weatherglass.data.unlabelled import is_unlabelled
 from weatherglass.errors import UserError
-from weatherglass.types import ImageData, Predictor
+from weatherglass.types import ImageData, Predictor, SegmentationData
 
 
 def check_classes(data: ImageData, predictor: Predictor) -> ImageData:
@@ -40,6 +41,8 @@ def check_classes(data: ImageData, predictor: Predictor) -> ImageData:
 
 def relabelled(data: ImageData, outputs: np.ndarray, classes: tuple[str, ...]) -> ImageData:
     """`data` with label k replaced by `outputs[k]`."""
+    if isinstance(data, SegmentationData):
+        return Reclassed(data, tuple(outputs.tolist()), classes)
     if isinstance(data, StoredConditions):
         from dataclasses import replace
 

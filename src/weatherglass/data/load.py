@@ -51,7 +51,18 @@ def _load(spec: str, classes: tuple[str, ...] | None) -> ImageData:
 
 def _reader(kind: str) -> Callable[[str, str], ImageData]:
     """What reads `kind`, from (name, place); modules are imported when their kind is asked for."""
-    from weatherglass.data import cifar, encoded, imagenet, objectnet, reassessed, stimuli, stored, unlabelled
+    from weatherglass.data import (
+        cifar,
+        encoded,
+        imagenet,
+        objectnet,
+        reassessed,
+        scenes,
+        stimuli,
+        stored,
+        unlabelled,
+    )
+    from weatherglass.data.segmentation_layouts import LAYOUTS
 
     readers: dict[str, Callable[[str, str], ImageData]] = {
         "images": unlabelled.load_images,
@@ -71,6 +82,8 @@ def _reader(kind: str) -> Callable[[str, str], ImageData]:
         "cifar100-c": lambda name, place: _stored(stored.load_stored_arrays, name, place),
         "huggingface": encoded.load_hugging_face,
         "parquet": encoded.load_parquet,
+        "scenes": scenes.load_scenes,
+        **LAYOUTS,
     }
     return readers[kind]
 

@@ -32,6 +32,8 @@ def attack_results(run: Run) -> list[AttackResult]:
     """Every attack and spatial search of a run, by kind and radius, with Wilson intervals at 95 %."""
     found = [record for record in run.disturbed.values() if record.family in FAMILIES and record.kind[:5] != "moved"]
     texts = [text for text, record in run.disturbed.items() if record in found]
+    if not texts:
+        return []
     clean = run.correct(["clean"])[0] if run.clean is not None else None
     results = []
     for text in texts:
@@ -56,6 +58,8 @@ def attack_warnings(run: Run) -> list[str]:
     a stronger attack that does less, and random noise that does as much.
     """
     results = {result.disturbance: result for result in attack_results(run)}
+    if not results:
+        return []
     # Images made on another model are no attack on this one: weakness is what they measure.
     gradient = [result for result in results.values() if result.radius and " from " not in result.kind]
     return [

@@ -7,14 +7,15 @@ from typing import Literal
 import numpy as np
 
 from weatherglass.errors import UnknownName, UserError
-from weatherglass.evaluation.estimates import HEADLINE, LOWER_IS_BETTER
+from weatherglass.evaluation.estimates import headlines, lower_is_better
 from weatherglass.evaluation.outcomes import Outcomes, align, outcomes_of
 from weatherglass.evaluation.protocol_words import explained_differences
 from weatherglass.evaluation.reference import ReferenceChoice, choose_reference
 from weatherglass.evaluation.runs import Run
 from weatherglass.evaluation.tables import Rows, Tables, listing, missing_for_mce, tables_of
-from weatherglass.metrics.comparison import benjamini_hochberg, holm, mcnemar, unadjusted
+from weatherglass.metrics.comparison import benjamini_hochberg, holm, unadjusted
 from weatherglass.metrics.intervals import Estimate
+from weatherglass.tasks.task import Task, stacked_wins
 
 Verdict = Literal["better", "worse", "cannot be told apart"]
 """What the second run is, compared with the first."""
@@ -29,7 +30,7 @@ CORRECTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionComparison:
-    """One condition: top-1 accuracy of both runs and the exact McNemar test."""
+    """One condition: the headline of both runs and a paired test (McNemar's for classification)."""
 
     disturbance: str
     first: float
@@ -37,7 +38,7 @@ class ConditionComparison:
     difference: Estimate
     """Second minus first."""
     only_first: int
-    """Images that only the first run gets right."""
+    """Images that only the first run gets right; for segmentation, images whose own mIoU is higher in it."""
     only_second: int
     p_value: float
     adjusted_p: float
@@ -67,9 +68,10 @@ class Comparison:
     samples: int
     level: float
     correction: str
+    task: str
     reference: str | None
     aggregates: dict[str, AggregateComparison]
-    """'top1', 'corrupted', 'retention' and, with a reference, 'mce', 'relative_mce'."""
+    """The headline ('top1', 'miou'), 'corrupted', 'retention' and, with a reference, 'mce', 'relative_mce'."""
     conditions: dict[str, ConditionComparison]
     absent: dict[str, str]
     """Aggregates that cannot be given, with the reason."""
@@ -80,7 +82,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """On mean corrupted accuracy; on clean accuracy where nothing was corrupted in both."""
+        """On the mean corrupted score; on the clean one where nothing was corrupted in both."""
         first = self.aggregates.get("corrupted") or next(iter(self.aggregates.values()), None)
         return first.verdict if first else next(iter(self.conditions.values())).verdict
 
@@ -107,6 +109,7 @@ def compare(
     shared = [text for text in first.single if text in second.records]
     if not shared:
         raise UserError(f"'{first.name}' and '{second.name}' have no condition in common.")
+    _check_task(first, second)
     _check_data(first, second, common_images)
     a, b = align(outcomes_of(first, shared), outcomes_of(second, shared))
     if not np.array_equal(a.labels, b.labels):
@@ -120,13 +123,20 @@ def compare(
         samples=len(a.ids),
         level=level,
         correction=correction,
+        task=first.protocol.task,
         reference=name,
         aggregates=aggregates,
         conditions=conditions,
         absent=absent,
-        sentences=_sentences(aggregates, conditions, correction, level, mid_p),
+        sentences=_sentences(aggregates, conditions, correction, level, a.task, a.task.test_name(mid_p=mid_p)),
         warnings=_warnings(first, second, shared, a, tables),
     )
+
+
+def _check_task(first: Run, second: Run) -> None:
+    tasks = first.protocol.task, second.protocol.task
+    if tasks[0] != tasks[1]:
+        raise UserError(f"'{first.name}' holds results of {tasks[0]}, '{second.name}' of {tasks[1]}.")
 
 
 def _check_data(first: Run, second: Run, common_images: bool) -> None:
@@ -150,7 +160,7 @@ def _aggregates(
     divisor = choose_reference(reference, first.run, first.outcomes, first.bootstrap)
     pairs: dict[str, tuple[Rows | None, Rows | None]] = {
         "corrupted": (first.mean_over_kinds(), second.mean_over_kinds()),
-        "top1": (first.clean, second.clean),
+        first.outcomes.task.headline: (first.clean, second.clean),
         "retention": (first.retention(), second.retention()),
     }
     absent: dict[str, str] = {}
@@ -174,7 +184,7 @@ def _aggregate(name: str, tables: Tables, first: Rows, second: Rows) -> Aggregat
     difference = tables.estimate(second - first, (-1.0, 1.0))
     if difference is None:
         return None
-    sign = -1 if name in LOWER_IS_BETTER else 1
+    sign = -1 if lower_is_better(name, tables.outcomes.task.name) else 1
     return AggregateComparison(
         metric=name,
         first=float(first[0]),
@@ -187,18 +197,19 @@ def _aggregate(name: str, tables: Tables, first: Rows, second: Rows) -> Aggregat
 def _conditions(
     first: Tables, second: Tables, correct: Callable[[np.ndarray], np.ndarray], mid_p: bool
 ) -> dict[str, ConditionComparison]:
-    names, right, other = first.outcomes.conditions, first.outcomes.correct, second.outcomes.correct
-    only_first, only_second = (right & ~other).sum(axis=1).tolist(), (other & ~right).sum(axis=1).tolist()
-    p_values = np.array([mcnemar(b, c, mid_p=mid_p) for b, c in zip(only_first, only_second, strict=True)])
+    task, names = first.outcomes.task, first.outcomes.conditions
+    own, other = (task.image_scores(tables.outcomes.columns) for tables in (first, second))
+    only_first, only_second = stacked_wins(own, other)
+    p_values = task.p_values(first.outcomes.columns, second.outcomes.columns, mid_p=mid_p)
     adjusted = correct(p_values)
     found = {}
     for row, text in enumerate(names):
-        difference = first.estimate(second.top1[text] - first.top1[text], (-1.0, 1.0))
+        difference = first.estimate(second.headline[text] - first.headline[text], (-1.0, 1.0))
         assert difference is not None
         found[text] = ConditionComparison(
             disturbance=text,
-            first=float(first.top1[text][0]),
-            second=float(second.top1[text][0]),
+            first=float(first.headline[text][0]),
+            second=float(second.headline[text][0]),
             difference=difference,
             only_first=only_first[row],
             only_second=only_second[row],
@@ -223,11 +234,11 @@ def _sentences(
     conditions: dict[str, ConditionComparison],
     correction: str,
     level: float,
-    mid_p: bool,
+    task: Task,
+    test: str,
 ) -> tuple[str, ...]:
-    sentences = [_aggregate_sentence(compared, level) for compared in aggregates.values()]
+    sentences = [_aggregate_sentence(compared, level, task.name) for compared in aggregates.values()]
     verdicts = [compared.verdict for compared in conditions.values()]
-    test = f"McNemar's {'mid-p' if mid_p else 'exact'} test"
     corrected = "uncorrected" if correction == "none" else f"{correction.title()}-corrected"
     sentences.append(
         f"Of {len(verdicts)} conditions B is better in {verdicts.count('better')}, worse in {verdicts.count('worse')}, "
@@ -237,8 +248,8 @@ def _sentences(
     return tuple(sentences)
 
 
-def _aggregate_sentence(compared: AggregateComparison, level: float) -> str:
-    name, difference = HEADLINE[compared.metric], compared.difference
+def _aggregate_sentence(compared: AggregateComparison, level: float, task: str) -> str:
+    name, difference = headlines(task)[compared.metric], compared.difference
     verdict = (
         "B and A cannot be told apart" if compared.verdict == "cannot be told apart" else f"B is {compared.verdict}"
     )

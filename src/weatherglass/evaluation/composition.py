@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from weatherglass.errors import UserError
-from weatherglass.types import Batch, Disturbance, FrameSequence, Images, Pixels, Predictor
+from weatherglass.types import Batch, Disturbance, FrameSequence, Images, Masks, Pixels, Predictor
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,16 @@ class OfBoth(Disturbance):
     @property
     def kind(self) -> str:
         return f"{self.model}+{self.input.kind}"
+
+    @property
+    def keeps_layout(self) -> bool:
+        return self.input.keeps_layout
+
+    def check_masks(self, height: int, width: int) -> None:
+        self.input.check_masks(height, width)
+
+    def of_masks(self, masks: Masks, ids: tuple[str, ...], *, seed: int) -> Masks:
+        return self.input.of_masks(masks, ids, seed=seed)
 
     def protocol(self, height: int, width: int) -> dict[str, str]:
         return self.model.protocol(height, width) | self.input.protocol(height, width)

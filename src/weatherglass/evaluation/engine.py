@@ -8,7 +8,7 @@ products depend on it.
 import heapq
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,15 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from weatherglass.data.segmentation import prepared_mask
+from weatherglass.data.segmentation_classes import palette
 from weatherglass.data.several_labels import nearest_accepted
 from weatherglass.errors import UserError
-from weatherglass.evaluation.pictures import encode_picture
+from weatherglass.evaluation.pictures import encode_overlay, encode_picture
 from weatherglass.evaluation.pixels import PixelFile
 from weatherglass.evaluation.plan import ModelPlan, PlannedCell
-from weatherglass.evaluation.record import CellRecord, FailedCell, Observations, Picture, Provenance
+from weatherglass.evaluation.record import CellRecord, FailedCell, Observations, Overlay, Picture, Provenance
 from weatherglass.evaluation.store import Store
 from weatherglass.tasks.task import FrameTask, InvalidOutput, Task
-from weatherglass.types import Batch, Disturbance, FrameSequence, ImageData, Predictor
+from weatherglass.types import Batch, Disturbance, FrameSequence, ImageData, Predictor, SegmentationData
 
 PICTURES_PER_CELL = 2
 """Samples of each disturbed cell that are kept as pictures for the gallery."""
@@ -108,6 +110,13 @@ class CleanOutcome:
     correct: np.ndarray
 
 
+@dataclass(frozen=True)
+class CleanOverlap:
+    """The mIoU of each undisturbed image, to know which ones a disturbance harmed."""
+
+    iou: np.ndarray
+
+
 def measure(
     planned: PlannedCell,
     plan: ModelPlan,
@@ -115,9 +124,9 @@ def measure(
     task: Task,
     *,
     batch_size: int,
-    clean: CleanOutcome | None,
+    clean: CleanOutcome | CleanOverlap | None,
     listener: Listener,
-) -> tuple[CellRecord, Observations, list[Picture]]:
+) -> tuple[CellRecord, Observations, Sequence[Picture | Overlay]]:
     """Measure one cell.
 
     `batch_size` images are disturbed at a time; it is rounded up to whole forward batches and chunks. Raises
@@ -129,15 +138,20 @@ def measure(
     unit = math.lcm(forward.size, planned.disturbance.chunk(plan.predictor))
     step = math.ceil(batch_size / unit) * unit
     columns: list[Mapping[str, np.ndarray]] = []
-    gallery = _Gallery(clean)
+    gallery = _Gallery(clean) if task.name == "classification" else OverlayGallery(clean, plan)
     with exact_arithmetic(), planned.disturbance.of_model(plan.predictor) as predictor:
         for start in range(0, len(plan.data), step):
             batch = _batch(plan.data, pixels, start, min(start + step, len(plan.data)), predictor.device)
-            disturbed, outputs = _look(planned, batch, predictor, forward, clock)
-            labels = _labels(plan.data, start, outputs[-1], batch)
-            columns.append(_observed(task, planned.disturbance, outputs, labels))
+            if isinstance(plan.data, SegmentationData):
+                disturbed, seen = _map(planned, plan, batch, start, predictor, forward, task, clock)
+            else:
+                disturbed, outputs = _look(planned, batch, predictor, forward, task, clock)
+                labels = _labels(plan.data, start, outputs[-1], batch)
+                seen = _observed(task, planned.disturbance, outputs, labels)
+            columns.append(seen)
             gallery.consider(start, batch, disturbed, columns[-1])
             listener.images_done(len(batch.ids))
+        pictures = gallery.pictures(planned, predictor, pixels)
     merged = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
     record = CellRecord(
         key=planned.key,
@@ -159,11 +173,11 @@ def measure(
             notes=tuple(forward.notes),
         ),
     )
-    return record, Observations(plan.data.ids, plan.data.labels, merged), gallery.pictures()
+    return record, Observations(plan.data.ids, plan.data.labels, merged), pictures
 
 
 def _look(
-    planned: PlannedCell, batch: Batch, predictor: Predictor, forward: Forward, clock: "_Clock"
+    planned: PlannedCell, batch: Batch, predictor: Predictor, forward: Forward, task: Task, clock: "_Clock"
 ) -> tuple[Tensor, list[Tensor]]:
     """The disturbed images, of a sequence its last frame, and the outputs for them, of a sequence for every frame."""
     disturbed, outputs = batch.images, []
@@ -175,7 +189,7 @@ def _look(
             return disturbed, outputs
         disturbed = version
         with clock.running("predict"):
-            outputs.append(_checked(forward(predictor, disturbed), batch, predictor))
+            outputs.append(_checked(forward(predictor, disturbed), disturbed, task, predictor))
 
 
 def _versions(disturbance: Disturbance, batch: Batch, predictor: Predictor, seed: int) -> Iterator[Tensor]:
@@ -205,8 +219,33 @@ def _labels(data: ImageData, start: int, output: Tensor, batch: Batch) -> Tensor
     return nearest_accepted(output, data.accepted[start : start + len(batch.ids)])
 
 
-def _checked(output: Tensor, batch: Batch, predictor: Predictor) -> Tensor:
-    expected = (len(batch.ids), predictor.classes)
+def _map(
+    planned: PlannedCell,
+    plan: ModelPlan,
+    batch: Batch,
+    start: int,
+    predictor: Predictor,
+    forward: Forward,
+    task: Task,
+    clock: "_Clock",
+) -> tuple[Tensor, Mapping[str, np.ndarray]]:
+    """The disturbed images, and what is kept of them; observed pass by pass, since maps of a batch fill the memory."""
+    assert isinstance(plan.data, SegmentationData)
+    with clock.running("disturb"):
+        disturbed = planned.disturbance.of_input(batch, predictor, seed=planned.cell.seed)
+        geometry = predictor.preprocessing
+        masks = [prepared_mask(plan.data.mask(start + row), geometry) for row in range(len(batch.ids))]
+        truth = planned.disturbance.of_masks(torch.stack(masks), batch.ids, seed=planned.cell.seed)
+    seen = []
+    for images, answers in zip(disturbed.split(forward.size), truth.split(forward.size), strict=True):
+        with clock.running("predict"):
+            output = _checked(forward(predictor, images), images, task, predictor)
+        seen.append(task.observe(output, answers))
+    return disturbed, {name: np.concatenate([part[name] for part in seen]) for name in seen[0]}
+
+
+def _checked(output: Tensor, images: Tensor, task: Task, predictor: Predictor) -> Tensor:
+    expected = task.output_shape(predictor, images)
     if tuple(output.shape) != expected:
         raise InvalidOutput(
             f"the model returned an output of shape {tuple(output.shape)} where {expected} was expected"
@@ -233,8 +272,8 @@ class _Clock:
 class _Gallery:
     """Keeps the samples that the model got right when clean and wrong, most confidently, when disturbed."""
 
-    def __init__(self, clean: CleanOutcome | None) -> None:
-        self._clean = clean
+    def __init__(self, clean: CleanOutcome | CleanOverlap | None) -> None:
+        self._clean = clean if isinstance(clean, CleanOutcome) else None
         self._heap: list[tuple[float, str, int, Picture]] = []
 
     def consider(self, start: int, batch: Batch, disturbed: Tensor, columns: Mapping[str, np.ndarray]) -> None:
@@ -258,15 +297,49 @@ class _Gallery:
             if len(self._heap) > PICTURES_PER_CELL:
                 heapq.heappop(self._heap)
 
-    def pictures(self) -> list[Picture]:
+    def pictures(self, planned: PlannedCell, predictor: Predictor, pixels: PixelFile) -> list[Picture]:
         return [entry[-1] for entry in sorted(self._heap, key=lambda entry: entry[:3], reverse=True)]
 
 
-def clean_outcome(store: Store, plan: ModelPlan) -> CleanOutcome | None:
+class OverlayGallery:
+    """Keeps the images whose own mIoU falls most, with the predictions drawn over them."""
+
+    def __init__(self, clean: CleanOutcome | CleanOverlap | None, plan: ModelPlan) -> None:
+        self._clean = clean if isinstance(clean, CleanOverlap) else None
+        self._plan = plan
+        self._falls: list[tuple[float, int, float]] = []
+
+    def consider(self, start: int, batch: Batch, disturbed: Tensor, columns: Mapping[str, np.ndarray]) -> None:
+        if self._clean is None:
+            return
+        falls = self._clean.iou[start : start + len(batch.ids)] - columns["iou"]
+        self._falls += [
+            (float(fall), start + row, float(columns["iou"][row])) for row, fall in enumerate(falls) if fall > 0
+        ]
+        self._falls = sorted(self._falls, reverse=True)[:PICTURES_PER_CELL]
+
+    def pictures(self, planned: PlannedCell, predictor: Predictor, pixels: PixelFile) -> list[Overlay]:
+        """Draw them; the disturbed pixels depend on the sample alone, so they are made again."""
+        drawn = []
+        colours = palette(self._plan.data.classes)
+        for _, index, score in self._falls:
+            batch = _batch(self._plan.data, pixels, index, index + 1, predictor.device)
+            disturbed = planned.disturbance.of_input(batch, predictor, seed=planned.cell.seed)
+            images = [batch.images, disturbed]
+            answers = [Forward(1)(predictor, one).argmax(dim=1)[0] for one in images]
+            clean, after = (encode_overlay(one[0], mask, colours) for one, mask in zip(images, answers, strict=True))
+            assert self._clean is not None
+            drawn.append(Overlay(batch.ids[0], float(self._clean.iou[index]), score, clean, after))
+        return drawn
+
+
+def clean_outcome(store: Store, plan: ModelPlan) -> CleanOutcome | CleanOverlap | None:
     """The clean cell of this plan as the store holds it; None before it was measured."""
     planned = next((p for p in plan.cells if p.cell.disturbance == "clean"), None)
     if planned is None or planned.key not in store:
         return None
+    if plan.data.task != "classification":
+        return CleanOverlap(store.observations(planned.key, ["iou"]).columns["iou"])
     observations = store.observations(planned.key, ["prediction", "rank"])
     return CleanOutcome(observations.columns["prediction"], observations.correct)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from weatherglass.evaluation.grid import Grid
 from weatherglass.metrics.intervals import Estimate
+from weatherglass.tasks.task import task_named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,13 +15,12 @@ class ConditionSummary:
     kind: str
     family: str
     severity: float | None
-    top1: Estimate
-    top5: Estimate
+    score: Estimate
+    """The headline of the task: top-1 accuracy, mIoU."""
+    others: dict[str, Estimate]
+    """The other scores of the task by name: 'top5', 'ece', 'nll', 'brier'; 'pixel_accuracy' ..."""
     drop: Estimate | None
-    """Clean top-1 minus this top-1; None without a clean cell and for the clean cell itself."""
-    ece: Estimate
-    nll: Estimate
-    brier: Estimate
+    """Clean headline minus this one; None without a clean cell and for the clean cell itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,8 @@ class KindSummary:
 
     kind: str
     family: str
-    top1: Estimate
-    """Mean over the measured severities."""
+    score: Estimate
+    """Mean of the headline over the measured severities."""
     corruption_error: Estimate | None
     """CE against the reference, all five severities; None without a reference."""
     relative_corruption_error: Estimate | None
@@ -43,20 +43,21 @@ class KindSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassDamage:
-    """One class: what it loses under corruption."""
+    """One class: what it loses under corruption, in accuracy or IoU."""
 
     index: int
     name: str
     samples: int
+    """Images of it; for segmentation, images that hold it."""
     clean: Estimate | None
     corrupted: Estimate
     drop: Estimate | None
-    """Clean minus corrupted accuracy."""
+    """Clean minus corrupted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteSummary:
-    """Mean corrupted accuracy over one published suite, all of whose conditions the run holds."""
+    """Mean corrupted score over one published suite, all of whose conditions the run holds."""
 
     corrupted: Estimate
     retention: Estimate | None
@@ -106,6 +107,8 @@ class Summary:
     run: str
     """'store::model', as the command line takes it."""
     key: str
+    task: str
+    """'classification', 'segmentation'; names the scores (`tasks`)."""
     model: str
     data: str
     samples: int
@@ -114,13 +117,14 @@ class Summary:
     """Confidence of every interval, e.g. 0.95."""
     resamples: int
     grid: Grid
-    top1: Estimate | None
-    """Clean top-1 accuracy."""
-    top5: Estimate | None
-    """Clean top-5 accuracy."""
+    clean: Estimate | None
+    """Clean headline: top-1 accuracy, mIoU."""
     corrupted: Estimate | None
-    """Mean corrupted accuracy over the grid; where the grid has holes (`partial`), over the cells there are."""
-    corrupted_top5: Estimate | None
+    """Mean corrupted headline over the grid; where the grid has holes (`partial`), over the cells there are."""
+    clean_others: dict[str, Estimate]
+    """The other scores of the clean cell by name, where it was measured."""
+    corrupted_others: dict[str, Estimate]
+    """The same, mean over the grid like `corrupted`."""
     partial: bool
     """Whether cells of the grid are missing, so that `corrupted` and what follows from it are provisional."""
     retention: Estimate | None
@@ -134,19 +138,11 @@ class Summary:
     effective_robustness: Estimate | None
     baselines: tuple[str, ...]
     """Models through which the line of effective robustness goes."""
-    ece: Estimate | None
-    nll: Estimate | None
-    brier: Estimate | None
-    """Clean calibration error, negative log-likelihood (nats) and Brier score."""
-    ece_corrupted: Estimate | None
-    nll_corrupted: Estimate | None
-    brier_corrupted: Estimate | None
-    """The same, mean over the grid like `corrupted`."""
     conditions: dict[str, ConditionSummary]
     """By the text of the disturbance, 'clean' first."""
     kinds: dict[str, KindSummary]
     families: dict[str, Estimate]
-    """Family of corruptions -> mean top-1 over its corruptions in the grid."""
+    """Family of corruptions -> mean headline over its corruptions in the grid."""
     suites: dict[str, SuiteSummary]
     """Every published suite that the run covers."""
     classes: tuple[ClassDamage, ...]
@@ -154,7 +150,7 @@ class Summary:
     first_failure: tuple[float, ...] | None
     """Mean over the corruptions of `KindSummary.first_failure`."""
     worst: tuple[str, ...]
-    """Disturbed conditions by ascending accuracy, at most ten."""
+    """Disturbed conditions by ascending headline, at most ten."""
     absent: dict[str, str]
     """Name of a metric that is None -> the reason."""
     notes: tuple[str, ...]
@@ -163,16 +159,43 @@ class Summary:
     """Flips and top-5 distances at difficulty 1, where sequences were measured."""
 
     @property
+    def headline(self) -> str:
+        """Name of the headline score: 'top1', 'miou'."""
+        return task_named(self.task).headline
+
+    @property
+    def measure(self) -> str:
+        """The headline in running text: 'accuracy', 'mIoU'."""
+        return task_named(self.task).measure
+
+    @property
+    def top1(self) -> Estimate | None:
+        """Clean top-1 accuracy; None for other tasks."""
+        return self.clean if self.headline == "top1" else None
+
+    @property
+    def run_metrics(self) -> dict[str, Estimate | None]:
+        """Every number of the run as a whole by its name in `headlines`; None where it cannot be given."""
+        task = task_named(self.task)
+        named: dict[str, Estimate | None] = {name: getattr(self, name) for name in _OF_EVERY_TASK}
+        named[task.headline] = self.clean
+        for name in task.scores:
+            if name != task.headline:
+                named[name] = self.clean_others.get(name)
+                named[corrupted_name(name)] = self.corrupted_others.get(name)
+        return {name: named[name] for name in headlines(self.task)}
+
+    @property
     def metrics(self) -> dict[str, Estimate]:
         """Every estimate under one flat name: 'top1', 'mce', 'fog@3', 'fog', 'ce.fog', 'drop.fog@3', 'weather',
         'corrupted.fan17' ... The names that rules and exports use."""
-        named: dict[str, Estimate | None] = {name: getattr(self, name) for name in HEADLINE}
+        named = dict(self.run_metrics)
         for text, condition in self.conditions.items():
-            named[text] = condition.top1
-            for name in ("drop", "top5", "ece", "nll", "brier"):
-                named[f"{name}.{text}"] = getattr(condition, name)
+            named[text] = condition.score
+            named[f"drop.{text}"] = condition.drop
+            named |= {f"{name}.{text}": found for name, found in condition.others.items()}
         for name, kind in self.kinds.items():
-            named[name] = kind.top1
+            named[name] = kind.score
             named[f"ce.{name}"] = kind.corruption_error
             named[f"relative_ce.{name}"] = kind.relative_corruption_error
         named |= self.families
@@ -185,26 +208,38 @@ class Summary:
             named |= {f"flips.{each.perturbation}": each.flips for each in self.sequences.results}
         return {name: estimate for name, estimate in named.items() if estimate is not None}
 
+    def __getattr__(self, name: str) -> Estimate | None:
+        """Numbers of the run by name, for its task: `ece`, `nll_corrupted`, `corrupted_top5`, `pixel_accuracy` ..."""
+        if name.startswith("_") or name not in headlines(self.task):
+            raise AttributeError(f"A summary of {self.__dict__.get('task')} has no '{name}'.")
+        return self.run_metrics[name]
 
-HEADLINE: dict[str, str] = {
-    "top1": "clean top-1 accuracy",
-    "top5": "clean top-5 accuracy",
-    "corrupted": "mean corrupted accuracy",
-    "corrupted_top5": "mean corrupted top-5 accuracy",
+
+_OF_EVERY_TASK = {
+    "corrupted": "",
     "retention": "retention",
     "mce": "mCE",
     "relative_mce": "relative mCE",
     "effective_robustness": "effective robustness",
-    "ece": "clean calibration error",
-    "nll": "clean negative log-likelihood",
-    "brier": "clean Brier score",
-    "ece_corrupted": "mean corrupted calibration error",
-    "nll_corrupted": "mean corrupted negative log-likelihood",
-    "brier_corrupted": "mean corrupted Brier score",
 }
-"""Fields of `Summary` that hold one estimate -> what they are called in text."""
 
-LOWER_IS_BETTER = frozenset({"mce", "relative_mce", "ece", "nll", "brier", "ece_corrupted", "nll_corrupted"}) | {
-    *("brier_corrupted", "flips", "mfr", "mt5d")
-}
-"""Headline metrics of which less is better."""
+
+def headlines(task: str) -> dict[str, str]:
+    """Numbers of a run as a whole, by name -> what they are called in text."""
+    known = task_named(task)
+    first, *others = known.scores.items()
+    names = {first[0]: first[1].clean} | _OF_EVERY_TASK | {"corrupted": first[1].corrupted}
+    names |= {name: score.clean for name, score in others}
+    return names | {corrupted_name(name): score.corrupted for name, score in others}
+
+
+def lower_is_better(metric: str, task: str) -> bool:
+    """Whether less is better of a number of the run as a whole."""
+    scores = task_named(task).scores.items()
+    lower = {end for name, score in scores if score.lower_is_better for end in (name, corrupted_name(name))}
+    return metric in {"mce", "relative_mce", "flips", "mfr", "mt5d"} | lower
+
+
+def corrupted_name(score: str) -> str:
+    """Name of a score's mean over the grid: 'ece_corrupted'; of the top-5 accuracy, 'corrupted_top5'."""
+    return "corrupted_top5" if score == "top5" else f"{score}_corrupted"

@@ -24,8 +24,7 @@ from weatherglass.evaluation.runs import Run, runs_of
 from weatherglass.evaluation.store import Store
 from weatherglass.evaluation.summary import summarise
 from weatherglass.models.load import load_predictor
-from weatherglass.tasks.classification import Classification
-from weatherglass.tasks.task import InvalidOutput, Task
+from weatherglass.tasks.task import InvalidOutput, Task, task_named
 from weatherglass.types import Disturbance, ImageData, Predictor
 
 WAIT_SECONDS = 2.0
@@ -140,6 +139,8 @@ def plan_evaluation(
     if not named:
         raise UserError("No model was named.")
     predictors = [load_predictor(model) if isinstance(model, str) else model for model in named]
+    for predictor in predictors:
+        check_task(predictor, images)
     checked = [decide(predictor, images, settings.outputs) for predictor in predictors]
     for predictor, _ in checked:
         for condition in conditions:
@@ -176,6 +177,15 @@ def _new_or_untouched(path: str | Path) -> Iterator[Store]:
         if made:
             shutil.rmtree(opened.path, ignore_errors=True)
         raise
+
+
+def check_task(predictor: Predictor, data: ImageData) -> None:
+    """Raise `UserError` where model and data are of different tasks."""
+    if predictor.task != data.task:
+        raise UserError(
+            f"{predictor.name} does {predictor.task}, {data.name} has the truth for {data.task}. "
+            "A segmenter is named HEAD/BACKBONE or torchvision/NAME; see: weatherglass list segmenters, list data"
+        )
 
 
 def _shown_first(data: ImageData) -> ImageData:
@@ -218,7 +228,10 @@ def _planned(
     settings: EvaluationSettings,
     probe: Probe,
 ) -> ModelPlan:
-    size = settings.forward_batch or default_forward_batch(predictor.device)
+    layout = pixels.layout
+    size = settings.forward_batch or default_forward_batch(
+        predictor.device, predictor.task, layout.height, layout.width
+    )
     plan = plan_model(
         predictor,
         data,
@@ -226,7 +239,7 @@ def _planned(
         conditions,
         store,
         seed=settings.seed,
-        task=Classification.name,
+        task=predictor.task,
         forward_batch=size,
     )
     forward = engine.Forward(size)
@@ -234,7 +247,6 @@ def _planned(
         with engine.exact_arithmetic():
             seconds = probe.seconds(plan, lambda images: forward(predictor, images), forward_batch=size)
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
-        layout = pixels.layout
         raise UserError(
             f"The model '{predictor.name}' fails on images of {layout.width}x{layout.height} pixels: "
             f"{str(error).splitlines()[0] if str(error) else type(error).__name__}. "
@@ -268,7 +280,7 @@ def _measured_cells(
 ) -> Iterator[CellRecord | FailedCell]:
     """Yield a record or a failure for every cell measured by this process; wait for those that others measure."""
     claims = Claims(store.path)
-    task = Classification()
+    task = task_named(plan.predictor.task)
     pending: list[PlannedCell] = plan.missing
     while pending:
         held: list[PlannedCell] = []

@@ -7,6 +7,7 @@ import numpy as np
 from weatherglass.evaluation.protocol_words import FieldDifference, explained_differences
 from weatherglass.evaluation.runs import Run
 from weatherglass.evaluation.tables import listing
+from weatherglass.tasks.task import task_named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,20 +65,26 @@ def explain_diff(first: Run, second: Run) -> Explanation:
 
 def _condition(first: Run, second: Run, text: str) -> ConditionExplanation:
     a, b = first.records[text], second.records[text]
+    headline = task_named(a.protocol.task).headline
     return ConditionExplanation(
         disturbance=text,
-        first=a.scores.get("top1", float("nan")),
-        second=b.scores.get("top1", float("nan")),
+        first=a.scores.get(headline, float("nan")),
+        second=b.scores.get(headline, float("nan")),
         fields=tuple(f for f in explained_differences(a.protocol, b.protocol) if _of_disturbance(f)),
         changed=_changed(first, second, text),
     )
 
 
 def _changed(first: Run, second: Run, text: str) -> int | None:
-    a, b = (run.store.observations(run.records[text].key, ["prediction"]) for run in (first, second))
-    if a.ids != b.ids:
+    task = task_named(first.protocol.task)
+    if second.protocol.task != task.name:
         return None
-    return int(np.sum(a.columns["prediction"] != b.columns["prediction"]))
+    columns = ["prediction"] if task.counts_images else list(task.kept)
+    a, b = (run.store.observations(run.records[text].key, columns) for run in (first, second))
+    if a.ids != b.ids or any(a.columns[name].shape != b.columns[name].shape for name in columns):
+        return None
+    differ = [(a.columns[name] != b.columns[name]).reshape(len(a.ids), -1).any(axis=1) for name in columns]
+    return int(np.any(differ, axis=0).sum())
 
 
 def _of_disturbance(difference: FieldDifference) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from weatherglass.errors import UnknownName, UserError
-from weatherglass.evaluation.estimates import HEADLINE, LOWER_IS_BETTER, ClassDamage, Summary
+from weatherglass.evaluation.estimates import ClassDamage, Summary, headlines, lower_is_better
 from weatherglass.evaluation.outcomes import align, outcomes_of
 from weatherglass.evaluation.reference import Reference, ReferenceChoice, choose_reference, reference_named
 from weatherglass.evaluation.rules import Rule, Rules, read_rules
@@ -140,7 +140,8 @@ def _judge_regression(rule: Rule, allowed: float, evidence: _Evidence) -> RuleRe
         return _failed(rule, "the baseline holds other corruptions, so the means are of different things")
     if _spans_grid(rule.metric, evidence.summary) and evidence.baseline.grid.missing:
         return _failed(rule, f"the baseline lacks {listing(evidence.baseline.grid.missing)}")
-    less_is_better = rule.metric in LOWER_IS_BETTER or rule.metric.startswith(_SMALLER_IS_BETTER)
+    known_as_less = lower_is_better(rule.metric, evidence.summary.task)
+    less_is_better = known_as_less or rule.metric.startswith(_SMALLER_IS_BETTER)
     found = evidence.tables.estimate(mine - theirs if less_is_better else theirs - mine, (-1.0, 1.0))
     if found is None:
         return _failed(rule, "undefined")
@@ -160,9 +161,9 @@ def _measured(metric: str, summary: Summary) -> tuple[Estimate | None, str | Non
     found = metrics.get(metric)
     kind = metric.split(".")[-1].split("@")[0]
     if found is None:
-        if metric in HEADLINE:
+        if metric in headlines(summary.task):
             return None, summary.absent.get(metric, "not measured")
-        known = {*metrics, *HEADLINE, *ERROR, *GROUPS}
+        known = {*metrics, *headlines(summary.task), *ERROR, *GROUPS}
         if metric not in ERROR and "@" not in metric and not metric.startswith(("ce.", "relative_ce.")):
             raise UnknownName("metric", metric, known)
         return None, f"'{metric}' was not measured"
@@ -183,15 +184,18 @@ def _members(metric: str, summary: Summary) -> tuple[dict[str, Estimate], tuple[
     """The estimates of a group, or of the one member named after a dot, and what is missing of it."""
     group, _, member = metric.partition(".")
     if group == "conditions":
-        found = {text: c.top1 for text, c in summary.conditions.items() if text != "clean"}
+        found = {text: c.score for text, c in summary.conditions.items() if text != "clean"}
         missing = summary.grid.missing
     elif group == "kinds":
-        found, missing = {name: kind.top1 for name, kind in summary.kinds.items()}, summary.grid.missing
+        found, missing = {name: kind.score for name, kind in summary.kinds.items()}, summary.grid.missing
     else:
         found = {c.name: e for c in summary.classes if (e := _class_estimate(group, c)) is not None}
         missing = summary.grid.missing
         if len(found) < len(summary.classes) or not found:
-            missing = (*missing, summary.absent.get("corrupted") or summary.absent.get("top1") or "some classes")
+            missing = (
+                *missing,
+                summary.absent.get("corrupted") or summary.absent.get(summary.headline) or "some classes",
+            )
     if member and member not in found:
         raise UnknownName(f"member of '{group}'", member, found)
     chosen = {member: found[member]} if member else found
@@ -222,12 +226,12 @@ def rows_named(metric: str, tables: Tables, divisor: Reference) -> Rows | None:
     if start in tables.scores:
         return tables.scores[start].get(rest or "clean")
     if start == "drop":
-        return tables.drop(rest) if rest in tables.top1 else None
-    if metric in tables.top1:
-        return tables.top1[metric]
+        return tables.drop(rest) if rest in tables.headline else None
+    if metric in tables.headline:
+        return tables.headline[metric]
     if metric in tables.grid.kinds:
         cells = tables.present(metric)
-        return stacked(tables.top1, cells).mean(axis=-1) if cells else None
+        return stacked(tables.headline, cells).mean(axis=-1) if cells else None
     kinds = tables.families().get(metric)
     return tables.mean_over_kinds(kinds=kinds) if kinds else None
 

@@ -44,8 +44,19 @@ class Grid:
         """E.g. 'imagenet-c (15 corruptions x 5 severities)'."""
         if not self.kinds:
             return "no corruptions"
+        if len(set(self.expected.values())) > 1:
+            return self._uneven
         severities = "5 severities" if self.severities == SEVERITIES else f"severity {_numbers(self.severities)}"
         size = f"{len(self.kinds)} corruption{'s' * (len(self.kinds) > 1)} x {severities}"
+        return f"{self.suite} ({size})" if self.suite else size
+
+    @property
+    def _uneven(self) -> str:
+        """E.g. 'cityscapes-c (16 corruptions, 72 conditions: severities 1, 2, 3 of gaussian_noise ..., else 5)'."""
+        fewer = [kind for kind in self.kinds if len(self.expected[kind]) < len(self.severities)]
+        cells = sum(len(self.expected[kind]) for kind in self.kinds)
+        rule = f"severities {_numbers(self.expected[fewer[0]])} of {', '.join(fewer)}, {_numbers(self.severities)} else"
+        size = f"{len(self.kinds)} corruptions, {cells} conditions: {rule}"
         return f"{self.suite} ({size})" if self.suite else size
 
     def cells(self, kind: str) -> list[str]:
@@ -77,7 +88,7 @@ def grid_of(run: Run) -> Grid:
     there = {kind: tuple(s for s in severities if s in measured[kind]) for kind in kinds}
     # Some suites have fewer severities of some corruptions; anything else with gaps in it is incomplete.
     suite = suite_of({f"{kind}@{s:g}" for kind in kinds for s in there[kind]})
-    expected = there if suite else dict.fromkeys(kinds, severities)
+    expected = there if suite else {kind: _expected_of(kind, there, severities) for kind in kinds}
     cells = [f"{kind}@{s:g}" for kind in kinds for s in expected[kind]]
     return Grid(
         kinds=tuple(kinds),
@@ -99,6 +110,15 @@ def suite_of(cells: Collection[str]) -> str | None:
 def suites() -> dict[str, set[str]]:
     """The conditions of every published suite, without the clean one."""
     return {name: {f"{kind}@{s:g}" for kind, s in suite.conditions} for name, suite in SUITES.items()}
+
+
+def _expected_of(kind: str, there: dict[str, tuple[float, ...]], severities: tuple[float, ...]) -> tuple[float, ...]:
+    """All severities, or exactly those that a wholly measured suite has of this corruption."""
+    measured = {f"{name}@{s:g}" for name, row in there.items() for s in row}
+    covered = [SUITES[name].severities for name, cells in suites().items() if cells <= measured]
+    if any(rows.get(kind) == severities for rows in covered):
+        return severities
+    return there[kind] if any(rows.get(kind) == there[kind] for rows in covered) else severities
 
 
 def _has(failed: Collection[str], kind: str) -> bool:

@@ -4,32 +4,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from weatherglass.errors import UserError
 from weatherglass.evaluation.record import Observations
 from weatherglass.evaluation.runs import Run
+from weatherglass.tasks.task import Columns, Task, task_named
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The observations of several conditions of one run (classification). Columns of all rows are the same images."""
+    """The observations of several conditions of one run. Columns of all rows are the same images."""
 
+    task: Task
     conditions: tuple[str, ...]
     ids: tuple[str, ...]
     labels: Int[np.ndarray, " samples"]
-    rank: Int[np.ndarray, "conditions samples"]
-    """Position of the true class among the outputs, 0 = largest."""
-    confidence: Float[np.ndarray, "conditions samples"]
-    nll: Float[np.ndarray, "conditions samples"]
-    brier: Float[np.ndarray, "conditions samples"]
+    columns: Columns
+    """What the task keeps, stacked: shape (conditions, samples) or (conditions, samples, values)."""
     left_out: int = 0
     """Images that some of the conditions lack, and that therefore count in none."""
 
     @property
     def correct(self) -> Bool[np.ndarray, "conditions samples"]:
-        """Whether the largest output is the true class."""
-        return self.rank == 0
+        """Whether the largest output is the true class (classification)."""
+        return self.columns["rank"] == 0
 
     def row(self, condition: str) -> int:
         """Position of a condition among the rows."""
@@ -41,25 +40,21 @@ class Outcomes:
             self,
             ids=tuple(self.ids[i] for i in columns),
             labels=self.labels[columns],
-            rank=self.rank[:, columns],
-            confidence=self.confidence[:, columns],
-            nll=self.nll[:, columns],
-            brier=self.brier[:, columns],
+            columns={name: values[:, columns] for name, values in self.columns.items()},
         )
 
 
 def outcomes_of(run: Run, conditions: Sequence[str] | None = None) -> Outcomes:
     """Read the named conditions of a run (default: all but sequences, the clean one first).
 
-    Images that are not in every condition are left out and counted. Raises `UserError` for another task than
-    classification and when no image is in all conditions.
+    Images that are not in every condition are left out and counted. Raises `UserError` when no image is in all
+    conditions.
     """
-    if run.protocol.task != "classification":
-        raise UserError(f"'{run.name}' holds results of {run.protocol.task}; summaries exist for classification.")
+    task = task_named(run.protocol.task)
     names = tuple(conditions) if conditions is not None else _all_conditions(run)
     if not names:
         raise UserError(f"'{run.name}' holds sequences alone; measure its clean cell too.")
-    kept = _read(run, names)
+    kept = _read(run, names, task)
     ids = kept[0].ids
     rows: list[np.ndarray | slice] = [slice(None)] * len(kept)
     left_out = 0
@@ -75,13 +70,11 @@ def outcomes_of(run: Run, conditions: Sequence[str] | None = None) -> Outcomes:
         return np.stack([seen.columns[column][row] for seen, row in zip(kept, rows, strict=True)])
 
     return Outcomes(
+        task=task,
         conditions=names,
         ids=ids,
         labels=kept[0].labels[rows[0]],
-        rank=stack("rank"),
-        confidence=stack("confidence"),
-        nll=stack("nll"),
-        brier=stack("brier"),
+        columns={name: stack(name) for name in task.kept},
         left_out=left_out,
     )
 
@@ -97,11 +90,11 @@ def align(first: Outcomes, second: Outcomes) -> tuple[Outcomes, Outcomes]:
     return first.take(_positions(first.ids, ids)), second.take(_positions(second.ids, ids))
 
 
-def _read(run: Run, names: Sequence[str]) -> list[Observations]:
+def _read(run: Run, names: Sequence[str], task: Task) -> list[Observations]:
     """The observations of some conditions; equal ids are kept once, since they weigh more than all the numbers."""
     kept: list[Observations] = []
     for name in names:
-        seen = run.store.observations(run.records[name].key, ["rank", "confidence", "nll", "brier"])
+        seen = run.store.observations(run.records[name].key, task.kept)
         kept.append(replace(seen, ids=kept[0].ids) if kept and seen.ids == kept[0].ids else seen)
     return kept
 

@@ -25,6 +25,8 @@ def decide(predictor: Predictor, data: ImageData, outputs: str = "auto") -> tupl
     choice = usual_outputs(data) if outputs == "auto" else outputs
     if choice not in OUTPUTS:
         raise UnknownName("choice of outputs", choice, OUTPUTS)
+    if data.task != "classification" and choice != "all":
+        raise UserError(f"'{choice}' chooses among the outputs of an ImageNet classifier; {data.name} has masks.")
     if choice == "all":
         return predictor, check_classes(data, predictor)
     if predictor.classes != 1000:

@@ -10,7 +10,7 @@ import torch
 from weatherglass.evaluation.pixels import PixelFile
 from weatherglass.evaluation.protocol import Cell, Protocol
 from weatherglass.evaluation.store import Store
-from weatherglass.types import Batch, Disturbance, ImageData, Predictor
+from weatherglass.types import Batch, Clean, Disturbance, ImageData, Predictor
 
 PROBE_IMAGES = 4
 VERSIONED = ("weatherglass", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "pillow")
@@ -71,9 +71,13 @@ def _version(package: str) -> str | None:
         return None
 
 
-def default_forward_batch(device: torch.device) -> int:
-    """Images per forward pass: enough to fill the device; part of the protocol (see docs/design/engine.md)."""
-    return 256 if device.type == "cuda" else 32
+def default_forward_batch(device: torch.device, task: str, height: int, width: int) -> int:
+    """Images per forward pass: enough to fill the device; part of the protocol (see docs/design/engine.md).
+
+    A segmenter answers for every pixel, so its passes have as many pixels as those of a classifier at 224.
+    """
+    images = 256 if device.type == "cuda" else 32
+    return images if task == "classification" else max(1, min(images, images * 224 * 224 // (height * width)))
 
 
 def plan_model(
@@ -106,7 +110,11 @@ def plan_model(
     )
     cells = []
     for disturbance in disturbances:
-        protocol = Protocol(**common.common, disturbance=disturbance.protocol(height, width))
+        part = disturbance.protocol(height, width)
+        if task == "segmentation" and not isinstance(disturbance, Clean):
+            disturbance.check_masks(height, width)
+            part |= {"masks": "unmoved" if disturbance.keeps_layout else "moved with the pixels, nearest neighbour"}
+        protocol = Protocol(**common.common, disturbance=part)
         cell = Cell(predictor.name, data.name, str(disturbance), seed)
         cells.append(PlannedCell(cell, protocol, disturbance, cell.key(protocol)))
     kept = frozenset(planned.key for planned in cells if planned.key in store)

@@ -34,9 +34,10 @@ def query(store: "Store", sql: str) -> pa.Table:
     try:
         connection.register("cells", cells)
         files = str(store.path / "cells" / "[0-9a-f]*.parquet").replace("'", "''")
+        found = connection.execute(f"describe select * from read_parquet('{files}', union_by_name = true)").fetchall()
+        hidden = [name for name, *_ in found if name.startswith("clean_") or name.endswith("_picture")]
         connection.execute(
-            "create view samples as select cells.*, "
-            "s.* exclude (filename, clean_prediction, clean_picture, disturbed_picture) "
+            f"create view samples as select cells.*, s.* exclude ({', '.join(['filename', *hidden])}) "
             f"from read_parquet('{files}', filename = true, union_by_name = true) s "
             "join cells on parse_filename(s.filename, true) = cells.key"
         )

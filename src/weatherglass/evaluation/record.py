@@ -74,7 +74,8 @@ class Observations:
     ids: tuple[str, ...]
     labels: np.ndarray
     columns: dict[str, np.ndarray]
-    """`Task.observe`: for classification `prediction`, `rank`, `confidence`, `nll`, `brier`."""
+    """`Task.observe`: for classification `prediction`, `rank`, `confidence`, `nll`, `brier`; for segmentation `found`,
+    `predicted`, `true` (samples, classes) and `iou`."""
 
     @property
     def correct(self) -> np.ndarray:
@@ -93,4 +94,17 @@ class Picture:
     confidence: float
     clean: bytes
     """Encoded image (PNG or JPEG) as the model saw it, before the disturbance."""
+    disturbed: bytes
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A segmented sample kept for the gallery: picture and prediction side by side, clean and disturbed."""
+
+    id: str
+    clean_score: float
+    """The image's own mIoU."""
+    score: float
+    clean: bytes
+    """Encoded: the image as the model saw it, and the prediction over it."""
     disturbed: bytes

@@ -45,6 +45,8 @@ def choose_reference(choice: ReferenceChoice, run: Run, outcomes: Outcomes, boot
 
     Raises `UserError` when AlexNet is asked for on data without 1000 classes, or the reference run saw other data.
     """
+    if not outcomes.task.counts_images:
+        return Reference(None, f"CE divides errors of whole images, which {outcomes.task.name} does not count.")
     if isinstance(choice, Run):
         return _stored(choice, run, outcomes, bootstrap)
     if choice is None:

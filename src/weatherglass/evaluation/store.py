@@ -22,11 +22,12 @@ import pyarrow.parquet as pq
 
 from weatherglass.errors import UserError
 from weatherglass.evaluation.files import write_aside, write_text
-from weatherglass.evaluation.record import CellRecord, DataManifest, FailedCell, Observations, Picture
+from weatherglass.evaluation.record import CellRecord, DataManifest, FailedCell, Observations, Overlay, Picture
 
 FORMAT = 1
 _RECORD = b"weatherglass"
 _PICTURE_COLUMNS = ("clean_prediction", "clean_picture", "disturbed_picture")
+_NOT_OBSERVED = (*_PICTURE_COLUMNS, "clean_iou")
 
 Record = TypeVar("Record")
 
@@ -69,7 +70,7 @@ class Store:
 
     # ------------------------------------------------------------------ writing
 
-    def put(self, record: CellRecord, observations: Observations, pictures: Iterable[Picture] = ()) -> None:
+    def put(self, record: CellRecord, observations: Observations, pictures: Iterable[Picture | Overlay] = ()) -> None:
         """Keep a measured cell. Atomic; a failure noted earlier for the same cell is forgotten."""
         table = _to_table(observations, {picture.id: picture for picture in pictures})
         table = table.replace_schema_metadata({_RECORD: msgspec.json.encode(record)})
@@ -116,14 +117,16 @@ class Store:
     def observations(self, key: str, columns: Iterable[str] | None = None) -> Observations:
         """What was seen of each sample of a cell; `columns` restricts what is read from disk."""
         path = self._cell_path(key)
-        names = [n for n in pq.read_schema(path).names if n not in _PICTURE_COLUMNS]
+        names = [n for n in pq.read_schema(path).names if n not in _NOT_OBSERVED]
         wanted = names if columns is None else ["id", "label", *columns]
         table = self._read(path, wanted)
         arrays = {name: _to_array(table.column(name)) for name in wanted if name not in {"id", "label"}}
         return Observations(tuple(table.column("id").to_pylist()), table.column("label").to_numpy(), arrays)
 
     def pictures(self, key: str) -> list[Picture]:
-        """The few samples of a cell that were kept as pictures."""
+        """The few samples of a classification cell that were kept as pictures; empty for other tasks."""
+        if "prediction" not in pq.read_schema(self._cell_path(key)).names:
+            return []
         table = self._read(self._cell_path(key), ["id", "label", "prediction", "confidence", *_PICTURE_COLUMNS])
         table = table.filter(table.column("clean_picture").is_valid())
         return [
@@ -137,6 +140,17 @@ class Store:
                 disturbed=row["disturbed_picture"],
             )
             for row in table.to_pylist()
+        ]
+
+    def overlays(self, key: str) -> list[Overlay]:
+        """The few samples of a segmentation cell that were kept as pictures; empty for other tasks."""
+        if "clean_iou" not in pq.read_schema(self._cell_path(key)).names:
+            return []
+        table = self._read(self._cell_path(key), ["id", "iou", "clean_iou", "clean_picture", "disturbed_picture"])
+        rows = table.filter(table.column("clean_picture").is_valid()).to_pylist()
+        return [
+            Overlay(row["id"], row["clean_iou"], row["iou"], row["clean_picture"], row["disturbed_picture"])
+            for row in rows
         ]
 
     def query(self, sql: str) -> "pa.Table":
@@ -176,14 +190,18 @@ class Store:
             ) from error
 
 
-def _to_table(observations: Observations, pictures: dict[str, Picture]) -> "pa.Table":
+def _to_table(observations: Observations, pictures: dict[str, Picture | Overlay]) -> "pa.Table":
     columns: dict[str, Any] = {
         "id": pa.array(observations.ids, pa.string()),
         "label": pa.array(np.asarray(observations.labels, dtype=np.int32)),
     }
     columns |= {name: _to_column(values) for name, values in observations.columns.items()}
     kept = [pictures.get(sample) for sample in observations.ids]
-    columns["clean_prediction"] = pa.array([p and p.clean_prediction for p in kept], pa.int32())
+    if "iou" in observations.columns:
+        columns["clean_iou"] = pa.array([p.clean_score if isinstance(p, Overlay) else None for p in kept], pa.float32())
+    else:
+        predictions = [p.clean_prediction if isinstance(p, Picture) else None for p in kept]
+        columns["clean_prediction"] = pa.array(predictions, pa.int32())
     columns["clean_picture"] = pa.array([p and p.clean for p in kept], pa.binary())
     columns["disturbed_picture"] = pa.array([p and p.disturbed for p in kept], pa.binary())
     return pa.table(columns)

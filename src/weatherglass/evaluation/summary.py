@@ -7,17 +7,16 @@ from jaxtyping import Bool
 
 from weatherglass.errors import UserError
 from weatherglass.evaluation.damage import class_damage
-from weatherglass.evaluation.estimates import ConditionSummary, KindSummary, SuiteSummary, Summary
+from weatherglass.evaluation.estimates import ConditionSummary, KindSummary, SuiteSummary, Summary, corrupted_name
 from weatherglass.evaluation.grid import OF_MODEL
 from weatherglass.evaluation.reference import Reference, ReferenceChoice, choose_reference
 from weatherglass.evaluation.runs import Run
 from weatherglass.evaluation.sequences import sequence_summary
-from weatherglass.evaluation.tables import SPANS, Tables, listing, missing_for_mce, ratio_estimate, stacked, tables_of
+from weatherglass.evaluation.tables import Tables, listing, missing_for_mce, ratio_estimate, stacked, tables_of
 from weatherglass.metrics import robustness
 from weatherglass.metrics.alexnet import MAIN_CORRUPTIONS, REFERENCE_NAME
 from weatherglass.metrics.intervals import Estimate
-
-_SCORES = ("top1", "top5", "ece", "nll", "brier")
+from weatherglass.tasks.task import task_named
 
 
 def summarise(
@@ -46,8 +45,9 @@ def summarise(
 def summary_of(tables: Tables, divisor: Reference, baselines: Sequence[Run] = ()) -> Summary:
     """The summary of a run that was measured already; see `summarise`."""
     run, absent = tables.run, _absent(tables)
-    clean = {name: tables.estimate(tables.scores[name].get("clean"), _span(name)) for name in _SCORES}
-    corrupted = {name: tables.estimate(tables.mean_over_kinds(name), _span(name)) for name in _SCORES}
+    headline = tables.outcomes.task.headline
+    clean = {name: tables.estimate(table.get("clean"), tables.span(name)) for name, table in tables.scores.items()}
+    corrupted = {name: tables.estimate(tables.mean_over_kinds(name), tables.span(name)) for name in tables.scores}
     conditions = {text: _condition(tables, text) for text in tables.outcomes.conditions}
     kinds = {kind: _kind(tables, kind, divisor) for kind in tables.grid.kinds if tables.present(kind)}
     failures = [kind.first_failure for kind in kinds.values() if kind.first_failure is not None]
@@ -55,6 +55,7 @@ def summary_of(tables: Tables, divisor: Reference, baselines: Sequence[Run] = ()
     return Summary(
         run=run.name,
         key=run.key,
+        task=tables.outcomes.task.name,
         model=run.model,
         data=run.data,
         samples=len(tables.outcomes.ids),
@@ -62,10 +63,10 @@ def summary_of(tables: Tables, divisor: Reference, baselines: Sequence[Run] = ()
         level=tables.level,
         resamples=tables.bootstrap.resamples,
         grid=tables.grid,
-        top1=clean["top1"],
-        top5=clean["top5"],
-        corrupted=corrupted["top1"],
-        corrupted_top5=corrupted["top5"],
+        clean=clean.pop(headline),
+        corrupted=corrupted.pop(headline),
+        clean_others={name: found for name, found in clean.items() if found is not None},
+        corrupted_others={name: found for name, found in corrupted.items() if found is not None},
         partial=bool(tables.grid.missing),
         retention=_retention(tables),
         mce=mce,
@@ -74,12 +75,6 @@ def summary_of(tables: Tables, divisor: Reference, baselines: Sequence[Run] = ()
         reference_reason=divisor.reason,
         effective_robustness=_effective_robustness(tables, baselines, absent),
         baselines=tuple(baseline.model for baseline in baselines),
-        ece=clean["ece"],
-        nll=clean["nll"],
-        brier=clean["brier"],
-        ece_corrupted=corrupted["ece"],
-        nll_corrupted=corrupted["nll"],
-        brier_corrupted=corrupted["brier"],
         conditions=conditions,
         kinds=kinds,
         families={
@@ -95,7 +90,7 @@ def summary_of(tables: Tables, divisor: Reference, baselines: Sequence[Run] = ()
         },
         classes=class_damage(tables.outcomes, tables.grid, _class_names(run), tables.bootstrap, tables.level),
         first_failure=tuple(np.mean(failures, axis=0).tolist()) if failures else None,
-        worst=tuple(sorted(_of_input(conditions), key=lambda t: conditions[t].top1.value)[:10]),
+        worst=tuple(sorted(_of_input(conditions), key=lambda t: conditions[t].score.value)[:10]),
         absent=absent,
         notes=_notes(tables, divisor if mce is not None else None),
         sequences=sequence_summary(
@@ -116,37 +111,36 @@ def _of_input(conditions: Mapping[str, ConditionSummary]) -> list[str]:
 def _absent(tables: Tables) -> dict[str, str]:
     """Why a metric cannot be given, for the metrics that only need cells."""
     absent: dict[str, str] = {}
+    task = tables.outcomes.task
     if tables.mean_over_kinds() is None:
-        without = ("corrupted", "corrupted_top5", "retention", "ece_corrupted", "nll_corrupted", "brier_corrupted")
-        absent |= dict.fromkeys(without, "no corruption was measured")
+        others = [corrupted_name(name) for name in task.scores if name != task.headline]
+        absent |= dict.fromkeys(("corrupted", "retention", *others), "no corruption was measured")
     if tables.clean is None:
-        absent |= dict.fromkeys((*_SCORES, "retention"), "the clean cell was not measured")
+        absent |= dict.fromkeys((*task.scores, "retention"), "the clean cell was not measured")
     elif tables.clean[0] == 0:
-        absent.setdefault("retention", "the clean accuracy is 0")
+        absent.setdefault("retention", f"the clean {task.measure} is 0")
     return absent
 
 
 def _condition(tables: Tables, text: str) -> ConditionSummary:
     record = tables.run.records[text]
-    found = {name: _certain(tables.estimate(tables.scores[name][text], _span(name))) for name in _SCORES}
+    found = {name: _certain(tables.estimate(table[text], tables.span(name))) for name, table in tables.scores.items()}
     return ConditionSummary(
         disturbance=text,
         kind=record.kind,
         family=record.family,
         severity=record.severity,
-        top1=found["top1"],
-        top5=found["top5"],
-        drop=tables.estimate(tables.drop(text), SPANS["drop"]),
-        ece=found["ece"],
-        nll=found["nll"],
-        brier=found["brier"],
+        score=found.pop(tables.outcomes.task.headline),
+        others=found,
+        drop=tables.estimate(tables.drop(text), (-1.0, 1.0)),
     )
 
 
 def _kind(tables: Tables, kind: str, divisor: Reference) -> KindSummary:
     cells, missing, grid = tables.present(kind), tables.grid.missing_of(kind), tables.grid
     outcomes, first_failure = tables.outcomes, None
-    if not missing and tables.clean is not None and grid.expected[kind] == grid.severities:
+    whole = not missing and tables.clean is not None and grid.expected[kind] == grid.severities
+    if whole and outcomes.task.counts_images:  # an image is right or wrong; a map is neither
         rows = [outcomes.row(cell) for cell in cells]
         first_failure = _failure_shares(
             outcomes.correct[outcomes.row("clean")], outcomes.correct[rows], grid.severities
@@ -155,7 +149,7 @@ def _kind(tables: Tables, kind: str, divisor: Reference) -> KindSummary:
     return KindSummary(
         kind=kind,
         family=tables.run.records[cells[0]].family,
-        top1=_certain(tables.estimate(stacked(tables.top1, cells).mean(axis=-1))),
+        score=_certain(tables.estimate(stacked(tables.headline, cells).mean(axis=-1))),
         corruption_error=ratio_estimate(tables, error, divisor, [kind]),
         relative_corruption_error=ratio_estimate(tables, relative, divisor, [kind], relative=True),
         first_failure=first_failure,
@@ -212,9 +206,10 @@ def _effective_robustness(tables: Tables, baselines: Sequence[Run], absent: dict
 
 
 def _point(run: Run, cells: Mapping[str, Sequence[str]]) -> tuple[float, float]:
-    """Clean and mean corrupted accuracy of a baseline, from the scores of its cells."""
-    rates = {kind: np.array([run.records[c].scores["top1"] for c in row]) for kind, row in cells.items() if row}
-    return run.records["clean"].scores["top1"], float(robustness.mean_corrupted_accuracy(rates))
+    """Clean and mean corrupted headline of a baseline, from the scores of its cells."""
+    score = task_named(run.protocol.task).headline
+    rates = {kind: np.array([run.records[c].scores[score] for c in row]) for kind, row in cells.items() if row}
+    return run.records["clean"].scores[score], float(robustness.mean_corrupted_accuracy(rates))
 
 
 # ------------------------------------------------------------------ words
@@ -242,10 +237,6 @@ def _class_names(run: Run) -> tuple[str, ...] | None:
         return run.manifest.classes
     except UserError:  # A store merged by hand may lack the manifest; numbers do then for names.
         return None
-
-
-def _span(score: str) -> tuple[float, float] | None:
-    return SPANS.get(score, (0.0, 1.0))
 
 
 def _certain(found: Estimate | None) -> Estimate:

@@ -16,17 +16,13 @@ from weatherglass.evaluation.reference import Reference
 from weatherglass.evaluation.runs import Run
 from weatherglass.metrics import robustness
 from weatherglass.metrics.alexnet import MAIN_CORRUPTIONS, SEVERITIES
-from weatherglass.metrics.classification import expected_calibration_error, mean_score, resampled_calibration_error
-from weatherglass.metrics.intervals import Bootstrap, Estimate, centred, estimate
+from weatherglass.metrics.intervals import Bootstrap, Estimate, estimate
 
 Rows = Float[np.ndarray, " rows"]
 """The estimate, then one value a resample."""
 
 Table = dict[str, Rows]
 """By condition."""
-
-SPANS: dict[str, tuple[float, float] | None] = {"nll": None, "brier": (0.0, 2.0), "drop": (-1.0, 1.0)}
-"""Between which values one image can lie, where that is not 0 and 1; None: without bound."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +35,21 @@ class Tables:
     bootstrap: Bootstrap
     level: float
     scores: dict[str, Table]
-    """'top1', 'top5', 'ece', 'nll', 'brier' -> table."""
+    """Every score of the task -> table."""
 
     @property
-    def top1(self) -> Table:
-        """Top-1 accuracy of every condition."""
-        return self.scores["top1"]
+    def headline(self) -> Table:
+        """The headline score of every condition: top-1 accuracy, mIoU."""
+        return self.scores[self.outcomes.task.headline]
 
     @property
     def clean(self) -> Rows | None:
-        """Clean top-1 accuracy; None where it was not measured."""
-        return self.top1.get("clean")
+        """The clean headline score; None where it was not measured."""
+        return self.headline.get("clean")
+
+    def span(self, score: str) -> tuple[float, float] | None:
+        """Between which values one image can lie."""
+        return self.outcomes.task.scores[score].span
 
     def estimate(
         self, rows: Rows | None, span: tuple[float, float] | None = (0.0, 1.0), scale: float = 1.0
@@ -62,32 +62,39 @@ class Tables:
 
     def present(self, kind: str) -> list[str]:
         """The measured cells of one corruption of the grid."""
-        return [cell for cell in self.grid.cells(kind) if cell in self.top1]
+        return [cell for cell in self.grid.cells(kind) if cell in self.headline]
 
-    def mean_over_kinds(self, score: str = "top1", kinds: Sequence[str] | None = None) -> Rows | None:
-        """Mean over corruptions (default: all of the grid) of the mean over severities; None where there are none."""
+    def mean_over_kinds(self, score: str | None = None, kinds: Sequence[str] | None = None) -> Rows | None:
+        """Mean over corruptions (default: all of the grid) of the mean over severities; None where there are none.
+
+        `score` None: the headline."""
+        table = self.headline if score is None else self.scores[score]
         cells = {kind: self.present(kind) for kind in (self.grid.kinds if kinds is None else kinds)}
-        rates = {kind: stacked(self.scores[score], present) for kind, present in cells.items() if present}
+        rates = {kind: stacked(table, present) for kind, present in cells.items() if present}
         return robustness.mean_corrupted_accuracy(rates) if rates else None
 
     def drop(self, condition: str) -> Rows | None:
-        """Clean accuracy minus that of a condition; None for the clean one and without it."""
-        return None if self.clean is None or condition == "clean" else self.clean - self.top1[condition]
+        """Clean score minus that of a condition; None for the clean one and without it."""
+        return None if self.clean is None or condition == "clean" else self.clean - self.headline[condition]
 
     def retention(self, kinds: Sequence[str] | None = None) -> Rows | None:
-        """Mean corrupted accuracy over clean accuracy; None where either is missing or the clean one is 0."""
+        """Mean corrupted score over clean score; None where either is missing or the clean one is 0."""
         corrupted = self.mean_over_kinds(kinds=kinds)
         if corrupted is None or self.clean is None or self.clean[0] == 0:
             return None
         return robustness.retention(corrupted, self.clean)
 
     def corruption_error(self, kind: str, divisor: Reference, *, relative: bool = False) -> Rows | None:
-        """(Relative) CE of one corruption; None without all five severities or without a reference for them."""
+        """(Relative) CE of one corruption; None without all five severities or without a reference for them.
+
+        CE divides shares of wrong images, so it is None for other tasks than classification too."""
+        if not self.outcomes.task.counts_images:
+            return None
         cells = [f"{kind}@{severity:g}" for severity in SEVERITIES]
         reference = divisor.of(cells)
-        if reference is None or any(cell not in self.top1 for cell in cells):
+        if reference is None or any(cell not in self.headline for cell in cells):
             return None
-        error = 1 - stacked(self.top1, cells)
+        error = 1 - stacked(self.headline, cells)
         if not relative:
             return robustness.corruption_error(error, reference)
         if divisor.clean_error is None or self.clean is None:
@@ -102,7 +109,7 @@ class Tables:
 
     def suites(self) -> dict[str, list[str]]:
         """The published suites all of whose conditions were measured, with their corruptions in the grid's order."""
-        covered = {name: cells for name, cells in suites().items() if cells and cells <= self.top1.keys()}
+        covered = {name: cells for name, cells in suites().items() if cells and cells <= self.headline.keys()}
         kinds = {name: {cell.split("@")[0] for cell in cells} for name, cells in covered.items()}
         return {name: [k for k in self.grid.kinds if k in there] for name, there in kinds.items()}
 
@@ -121,16 +128,7 @@ def tables_of(
     """Measure a run; `outcomes` are those to use instead of all that it holds (some of the images, say)."""
     outcomes = outcomes_of(run) if outcomes is None else outcomes
     bootstrap = Bootstrap(len(outcomes.ids), resamples, seed)
-    correct = outcomes.correct
-    hits = np.concatenate([correct, outcomes.rank < 5])
-    losses = np.concatenate([outcomes.nll, outcomes.brier])
-    top1, top5 = np.split(np.vstack([hits.mean(axis=1), bootstrap.means(hits)]), 2, axis=1)
-    nll, brier = np.split(np.vstack([[mean_score(row) for row in losses], bootstrap.means(losses)]), 2, axis=1)
-    gap = np.array([expected_calibration_error(c, r) for c, r in zip(outcomes.confidence, correct, strict=True)])
-    gaps = resampled_calibration_error(outcomes.confidence, correct, bootstrap)
-    # Resampling alone adds to a calibration error, so its resamples are moved back onto the estimate.
-    gaps = np.stack([centred(column, value) for column, value in zip(gaps.T, gap, strict=True)], axis=1)
-    scores = {"top1": top1, "top5": top5, "ece": np.vstack([gap, gaps]), "nll": nll, "brier": brier}
+    scores = outcomes.task.tables(outcomes.columns, bootstrap)
     return Tables(
         run=run,
         outcomes=outcomes,
@@ -164,9 +162,11 @@ def missing_for_mce(tables: Tables, divisor: Reference, *, relative: bool = Fals
     """Why (relative) mCE cannot be given, in words; None where it can."""
     cells = [f"{kind}@{severity:g}" for kind in MAIN_CORRUPTIONS for severity in SEVERITIES]
     needed = [*cells, "clean"] if relative else cells
+    if not tables.outcomes.task.counts_images:
+        return f"it divides errors of images, and {tables.outcomes.task.name} is not scored by whole images"
     if divisor.name is None:
         return divisor.reason
-    if missing := [cell for cell in needed if cell not in tables.top1]:
+    if missing := [cell for cell in needed if cell not in tables.headline]:
         return f"it needs the 15 main corruptions at 5 severities; not measured: {listing(missing)}"
     if lacking := [cell for cell in cells if cell not in divisor.errors]:
         return f"the reference {divisor.name} lacks {listing(lacking)}"

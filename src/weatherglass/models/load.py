@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -14,11 +14,17 @@ from weatherglass.models.digits import DIGITS_MODELS
 from weatherglass.models.names import ALIASES, MODELS, model_name
 from weatherglass.models.predictor import TorchPredictor
 from weatherglass.models.preprocessing import PreprocessingOverride, from_timm_config
+from weatherglass.models.segmenter_names import HEADS, is_segmenter
 from weatherglass.types import Predictor, Preprocessing
 from weatherglass.user_code import call_user_factory, names_user_code
 
+if TYPE_CHECKING:
+    from weatherglass.models.checkpoint import Checkpoint
+    from weatherglass.models.load_segmenter import BuiltSegmenter
+
 FORMS = (
-    "timm/NAME, torchvision/NAME, fan_*, digits_vit, path/to/file.py:factory, package.module:factory, "
+    "timm/NAME, torchvision/NAME, fan_*, digits_vit, HEAD/BACKBONE (segmenters), huggingface/FOLDER (segmenters), "
+    "path/to/file.py:factory, package.module:factory, "
     "a .safetensors file that `weatherglass train` wrote, or a file that ends in .onnx, .pt2 or .torchscript"
 )
 EXPORTED_ENDINGS = (".onnx", ".pt2", ".torchscript", ".ts", ".pt", ".jit")
@@ -31,6 +37,7 @@ class _Network:
     module: nn.Module
     preprocessing: Preprocessing
     class_names: tuple[str, ...] | None = None
+    task: str = "classification"
 
 
 def load_predictor(
@@ -43,6 +50,7 @@ def load_predictor(
     precision: str = "float32",
     preprocessing: PreprocessingOverride | None = None,
     ema: bool | None = None,
+    windows: str | None = None,
 ) -> Predictor:
     """The model that `spec` names, ready to predict images in [0, 1].
 
@@ -53,27 +61,55 @@ def load_predictor(
     `checkpoint` is a file of weights for the named architecture; `ema` chooses the averaged weights in it (None: the
     checkpoint reader's choice). `pretrained` False gives random weights, the same ones every time; None means the
     published weights unless there is a checkpoint. `classes` changes the number of outputs where the library can.
+    A segmenter is `segformer/fan_hybrid_micro_64`, say (`weatherglass list segmenters`), and gives a
+    `SegmentationPredictor`; `windows`, e.g. '1024/768', makes it infer by overlapping windows of that size and stride.
     Raises `UserError` for whatever cannot be found, loaded or placed.
     """
     override = preprocessing or PreprocessingOverride()
     if Path(spec).suffix in EXPORTED_ENDINGS:
         from weatherglass.models.exported import load_exported
 
-        _refuse(spec, checkpoint=checkpoint, pretrained=pretrained, classes=classes, ema=ema)
+        _refuse(spec, checkpoint=checkpoint, pretrained=pretrained, classes=classes, ema=ema, windows=windows)
         return load_exported(spec, override.apply(Preprocessing()), device=device, precision=precision)
-    with _repeatable_initialisation():
-        built = _build(spec, pretrained=pretrained, from_checkpoint=checkpoint is not None, classes=classes)
-    if isinstance(built, Predictor):
-        _refuse(spec, checkpoint=checkpoint, preprocessing=preprocessing, ema=ema)
-        return built
+    weights = None
     if checkpoint is not None:
-        from weatherglass.models.checkpoint import fit_checkpoint, load_checkpoint
+        from weatherglass.models.checkpoint import load_checkpoint
 
-        fit_checkpoint(built.module, load_checkpoint(checkpoint, ema=ema))
-    predictor = TorchPredictor(
+        weights = load_checkpoint(checkpoint, ema=ema)
+    with _repeatable_initialisation():
+        built = _build(spec, pretrained=pretrained, weights=weights, classes=classes)
+    if isinstance(built, Predictor):
+        _refuse(spec, checkpoint=checkpoint, preprocessing=preprocessing, ema=ema, windows=windows)
+        return built
+    if weights is not None:
+        from weatherglass.models.checkpoint import fit_checkpoint
+
+        fit_checkpoint(built.module, weights)
+    wanted = override.apply(built.preprocessing)
+    if built.task == "segmentation":
+        return _segmenter(built, spec, wanted, windows, device, precision)
+    _refuse(spec, windows=windows)
+    predictor = TorchPredictor(built.module, name=spec, preprocessing=wanted, device=device, precision=precision)
+    if built.class_names is not None and len(built.class_names) == predictor.classes:
+        predictor.class_names = built.class_names
+    return predictor
+
+
+def _segmenter(
+    built: "_Network",
+    spec: str,
+    preprocessing: Preprocessing,
+    windows: str | None,
+    device: str | torch.device,
+    precision: str,
+) -> Predictor:
+    from weatherglass.models.segmentation_predictor import SegmentationPredictor, Windows
+
+    predictor = SegmentationPredictor(
         built.module,
         name=spec,
-        preprocessing=override.apply(built.preprocessing),
+        preprocessing=preprocessing,
+        windows=Windows.parse(windows) if windows else None,
         device=device,
         precision=precision,
     )
@@ -82,13 +118,24 @@ def load_predictor(
     return predictor
 
 
-def _build(spec: str, *, pretrained: bool | None, from_checkpoint: bool, classes: int | None) -> "_Network | Predictor":
+def _build(
+    spec: str, *, pretrained: bool | None, weights: "Checkpoint | None", classes: int | None
+) -> "_Network | Predictor":
     library, slash, name = spec.partition("/")
-    published = pretrained if pretrained is not None else not from_checkpoint
+    published = pretrained if pretrained is not None else weights is None
+    if is_segmenter(spec) and not names_user_code(spec):
+        from weatherglass.models.load_segmenter import build_named
+
+        state = dict(weights.state_dict) if weights is not None else None
+        return _dense(build_named(spec, published=published, classes=classes, state=state))
     if names_user_code(spec):
         _refuse(spec, pretrained=pretrained, classes=classes)
         return _from_user(spec)
     if library == "torchvision" and slash:
+        from weatherglass.models.load_segmenter import from_torchvision, is_torchvision_segmenter
+
+        if is_torchvision_segmenter(name):
+            return _dense(from_torchvision(name, published, classes))
         return _from_torchvision(name, published, classes)
     if library == "timm" and slash:
         return _from_timm(name, published, classes, source="timm")
@@ -101,6 +148,10 @@ def _build(spec: str, *, pretrained: bool | None, from_checkpoint: bool, classes
     if spec in MODELS or spec in ALIASES or spec.startswith("fan_"):
         return _from_ours(spec, published, classes)
     raise UserError(_unknown_form(spec))
+
+
+def _dense(built: "BuiltSegmenter") -> "_Network":
+    return _Network(built.module, built.preprocessing, built.class_names, "segmentation")
 
 
 def _from_digits(name: str, *, trained: bool) -> _Network:
@@ -201,7 +252,10 @@ def _from_user(spec: str) -> "_Network | Predictor":
             f"{spec} returned a {type(made).__name__}; it must return a torch.nn.Module or a weatherglass.Predictor."
         )
     names = getattr(made, "class_names", None)
-    return _Network(made, declared_preprocessing(made, spec), tuple(names) if names is not None else None)
+    task = getattr(made, "task", "classification")
+    if task not in ("classification", "segmentation"):
+        raise UserError(f"{spec}: `task` is {task!r}; it must be 'classification' or 'segmentation'.")
+    return _Network(made, declared_preprocessing(made, spec), tuple(names) if names is not None else None, task)
 
 
 def declared_preprocessing(module: nn.Module, spec: str) -> Preprocessing:
@@ -242,6 +296,8 @@ def _unknown_form(spec: str) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(spec, (*DIGITS_MODELS, *MODELS, *ALIASES), n=2, cutoff=0.7)
+    head, slash, backbone = spec.partition("/")
+    near += [f"{one}/{backbone}" for one in get_close_matches(head, HEADS, n=1, cutoff=0.7) if slash]
     near += [f"timm/{name}" for name in get_close_matches(spec, timm.list_models(), n=3)]
     hint = f" Did you mean {' or '.join(near[:3])}?" if near else ""
     return f"There is no model '{spec}'.{hint} A model is given as {FORMS}."

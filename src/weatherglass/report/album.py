@@ -14,7 +14,7 @@ from weatherglass.report.panels import calibration_of, failing_panels
 from weatherglass.report.parts import class_rows, worst_rows
 from weatherglass.report.space import space_figure
 from weatherglass.report.tables import grid_table, headline_table, latex, markdown
-from weatherglass.report.words import kind_in_words, percent, shortened
+from weatherglass.report.words import kind_in_words, percent, shortened, titled
 
 MOST_MODELS = 12
 """Models that get figures of their own."""
@@ -69,7 +69,7 @@ def _curves(group: DataGroup, suffix: str) -> Iterator[Figure]:
         drawn = severity_curve(rows, curves.labels, legend=True, radii=attacks)
         end = "largest radius" if attacks else "strongest severity"
         caption = (
-            f"Accuracy on {group.name} from clean images to the {end}, with 95% intervals "
+            f"{titled(group.measure)} on {group.name} from clean images to the {end}, with 95% intervals "
             f"(percentile bootstrap over {group.samples})."
         )
         name, title = ("accuracy-radius", "Accuracy by radius") if attacks else ("severity-curves", "Severity curves")
@@ -80,12 +80,15 @@ def _of_model(view: ModelView) -> Iterator[Figure]:
     name = f"{view.position + 1:02d}-{_file_name(view.label)}"
     cells = [c for c in view.summary.conditions.values() if c.disturbance in _grid(view)]
     if cells:
-        rows = [{"kind": kind_in_words(c.kind), "severity": c.severity, "value": round(c.top1.value, 5)} for c in cells]
+        rows = [
+            {"kind": kind_in_words(c.kind), "severity": c.severity, "value": round(c.score.value, 5)} for c in cells
+        ]
         kinds = [kind_in_words(kind) for kind in view.summary.grid.kinds]
         mean = percent(view.summary.corrupted.value if view.summary.corrupted else None)
-        caption = f"Accuracy in percent by corruption and severity, mean {mean}. The darker, the more goes wrong."
+        measure = titled(view.summary.measure)
+        caption = f"{measure} in percent by corruption and severity, mean {mean}. The darker, the more goes wrong."
         yield Figure(
-            f"heat-map-{name}", f"Accuracy of {view.label} by corruption and severity", caption, heat_map(rows, kinds)
+            f"heat-map-{name}", f"{measure} of {view.label} by corruption and severity", caption, heat_map(rows, kinds)
         )
     yield from _worst(view, name)
     yield from _classes(view, name)
@@ -107,9 +110,9 @@ def _worst(view: ModelView, name: str) -> Iterator[Figure]:
     rows = worst_rows(view)
     if rows:
         marks = [
-            {"name": row.words, "value": row.top1.value, "low": row.top1.low, "high": row.top1.high} for row in rows
+            {"name": row.words, "value": row.score.value, "low": row.score.low, "high": row.score.high} for row in rows
         ]
-        caption = "The conditions in which the fewest images are right, with 95% intervals."
+        caption = f"The conditions of the lowest {view.summary.measure}, with 95% intervals."
         spec = interval_bars(marks, [row.words for row in rows])
         yield Figure(f"worst-conditions-{name}", f"Worst conditions of {view.label}", caption, spec)
 
@@ -123,7 +126,8 @@ def _classes(view: ModelView, name: str) -> Iterator[Figure]:
             for label, row in zip(names, shown, strict=True)
             if row.clean
         ]
-        caption = "The classes that lose most: accuracy on clean images (cool) and under disturbance (warm)."
+        what = "accuracy" if view.summary.task == "classification" else "IoU"
+        caption = f"The classes that lose most: {what} on clean images (cool) and under disturbance (warm)."
         yield Figure(f"classes-{name}", f"Classes of {view.label}", caption, dumbbells(marks, names))
 
 

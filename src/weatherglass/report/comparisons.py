@@ -51,7 +51,7 @@ def rivals_of(group: DataGroup) -> list[Rival]:
             compared = compare(best.run, view.run, reference=None)
         except UserError:  # no condition or no image in common: the page shows both and compares nothing
             continue
-        aggregate = compared.aggregates.get("corrupted") or compared.aggregates.get("top1")
+        aggregate = next(iter(compared.aggregates.values()), None)
         if aggregate is not None:
             rivals.append(Rival(view, compared, aggregate))
     return rivals

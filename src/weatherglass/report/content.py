@@ -62,6 +62,11 @@ class DataGroup:
     classes: int
 
     @property
+    def measure(self) -> str:
+        """The score of its models in running text: 'accuracy', 'mIoU'."""
+        return self.models[0].summary.measure
+
+    @property
     def samples(self) -> str:
         """Number of images in words; a range where the runs differ."""
         sizes = sorted({view.summary.samples for view in self.models})
@@ -79,6 +84,12 @@ class Content:
     def models(self) -> tuple[ModelView, ...]:
         """Of all groups, in the order of the page."""
         return tuple(view for group in self.groups for view in group.models)
+
+    @property
+    def measure(self) -> str:
+        """The score of all its models in running text; 'score' where it holds several tasks."""
+        measures = {group.measure for group in self.groups}
+        return measures.pop() if len(measures) == 1 else "score"
 
     @cached_property
     def detailed(self) -> tuple[ModelView, ...]:
@@ -126,7 +137,7 @@ def _reference_for(run: Run, reference: ReferenceChoice) -> ReferenceChoice:
 def _rank(summary: Summary) -> tuple[float, float, str]:
     """Sort key: what holds best first; clean accuracy decides where nothing was disturbed."""
     corrupted = summary.corrupted.value if summary.corrupted else -1.0
-    clean = summary.top1.value if summary.top1 else -1.0
+    clean = summary.clean.value if summary.clean else -1.0
     return (-corrupted, -clean, summary.model)
 
 

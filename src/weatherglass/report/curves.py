@@ -85,10 +85,10 @@ def _rows(view: ModelView, kind: str) -> list[Row]:
         {
             "model": view.label,
             "severity": _place(condition),
-            "value": round(condition.top1.value, 5),
-            "low": round(condition.top1.low, 5),
-            "high": round(condition.top1.high, 5),
-            "tip": f"{view.label}, {_where(condition)}: {spoken(condition.top1)}",
+            "value": round(condition.score.value, 5),
+            "low": round(condition.score.low, 5),
+            "high": round(condition.score.high, 5),
+            "tip": f"{view.label}, {_where(condition)}: {spoken(condition.score)}",
         }
         for condition in path
     ]

@@ -13,7 +13,7 @@ import msgspec
 
 from weatherglass.catalog import Catalog
 from weatherglass.errors import UserError
-from weatherglass.evaluation.estimates import HEADLINE, Summary
+from weatherglass.evaluation.estimates import Summary
 from weatherglass.evaluation.files import write_aside, write_text
 from weatherglass.evaluation.reference import ReferenceChoice
 from weatherglass.evaluation.runs import Run, runs_of
@@ -66,7 +66,7 @@ def export(store: Store, form: str, output: Path | None = None, *, reference: Re
 
 def timm_csv(measured: Measured) -> str:
     """Clean results as timm's result files have them: percent with three decimals, parameters in millions."""
-    rows = [_timm_row(run, summary) for run, summary in measured if summary.top1 and summary.top5]
+    rows = [_timm_row(run, summary) for run, summary in measured if summary.top1 and "top5" in summary.clean_others]
     if not rows:
         raise UserError("timm's format holds clean results, and no run has its clean cell; measure it or export tidy.")
     return _csv(TIMM_COLUMNS, sorted(rows, key=lambda row: (-float(row["top1"]), row["model"])))
@@ -159,23 +159,31 @@ def tidy_rows(measured: Measured) -> list[TidyRow]:
 
 
 def _numbers(summary: Summary) -> Iterable[TidyRow]:
-    for name in HEADLINE:
-        yield from _number("run", name, getattr(summary, name))
+    for name, found in summary.run_metrics.items():
+        yield from _number("run", name, found)
     for suite, found in sorted(summary.suites.items()):
         yield from _number("suite", "corrupted", found.corrupted, kind=suite)
         yield from _number("suite", "retention", found.retention, kind=suite)
     for family, mean in sorted(summary.families.items()):
-        yield from _number("family", "top1", mean, family=family)
+        yield from _number("family", summary.headline, mean, family=family)
     for kind in sorted(summary.kinds.values(), key=lambda each: each.kind):
-        for name in ("top1", "corruption_error", "relative_corruption_error"):
+        yield from _number("corruption", summary.headline, kind.score, kind=kind.kind, family=kind.family)
+        for name in ("corruption_error", "relative_corruption_error"):
             yield from _number("corruption", name, getattr(kind, name), kind=kind.kind, family=kind.family)
     for condition in sorted(summary.conditions.values(), key=lambda each: each.disturbance):
         place = {name: getattr(condition, name) for name in ("disturbance", "kind", "family", "severity")}
-        for name in ("top1", "top5", "drop", "ece", "nll", "brier"):
-            yield from _number("condition", name, getattr(condition, name), **place)
+        others = dict(condition.others)
+        named = {summary.headline: condition.score, **_before("top5", others), "drop": condition.drop, **others}
+        for name, found in named.items():
+            yield from _number("condition", name, found, **place)
     for damage in summary.classes:
         for name in ("clean", "corrupted", "drop"):
             yield from _number("class", name, getattr(damage, name), kind=damage.name)
+
+
+def _before(name: str, others: dict[str, Estimate]) -> dict[str, Estimate]:
+    """One score taken out of the others, where it is among them: it keeps its place in files written before."""
+    return {name: others.pop(name)} if name in others else {}
 
 
 def _number(

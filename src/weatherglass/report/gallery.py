@@ -58,6 +58,40 @@ def flips_of(run: Run, limit: int, budget: int) -> list[Flip]:
     return flips
 
 
+@dataclass(frozen=True)
+class Masked:
+    """One segmented image: picture and prediction side by side, clean and disturbed."""
+
+    id: str
+    condition: str
+    clean_score: float
+    """The image's own mIoU."""
+    score: float
+    clean: str
+    disturbed: str
+    wide: bool
+    """Whether the pair is so wide that clean and disturbed stand one below the other."""
+
+
+def overlays_of(run: Run, limit: int, budget: int) -> list[Masked]:
+    """Up to `limit` segmented images of `budget` bytes in all, chosen as `flips_of` chooses."""
+    found: list[Masked] = []
+    shown: set[str] = set()
+    for record in _cells_in_turn(run)[: 3 * limit]:
+        kept = run.store.overlays(record.key)
+        if not kept or len(found) == limit:
+            continue
+        overlay = next((one for one in kept if one.id not in shown), kept[0])
+        condition = condition_in_words(record.cell.disturbance, record.kind, record.severity)
+        clean, disturbed = _data_uri(overlay.clean), _data_uri(overlay.disturbed)
+        if len(clean) + len(disturbed) <= budget:
+            budget -= len(clean) + len(disturbed)
+            shown.add(overlay.id)
+            scores = overlay.clean_score, overlay.score
+            found.append(Masked(overlay.id, condition, *scores, clean, disturbed, len(overlay.clean) > 20_000))
+    return found
+
+
 def _cells_in_turn(run: Run) -> list[CellRecord]:
     """Cells of disturbed images in an order whose beginning is a sample of families, kinds and severities."""
     by_family: dict[str, dict[str, list[CellRecord]]] = defaultdict(lambda: defaultdict(list))

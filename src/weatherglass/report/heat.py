@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from weatherglass.report.content import ModelView
-from weatherglass.report.words import condition_in_words, kind_in_words, number, percent, spoken
+from weatherglass.report.words import condition_in_words, kind_in_words, number, percent, spoken, titled
 
 STEPS = 20
-"""Colours of the scale, each for five points of accuracy."""
+"""Colours of the scale, each for five points of accuracy or mIoU."""
 
 MOST_ROWS = 40
 
@@ -62,7 +62,7 @@ def heat_table(view: ModelView) -> HeatTable | None:
     return HeatTable(
         severities=tuple(f"{severity:g}" for severity in grid.severities),
         families=tuple((name, tuple(rows)) for name, rows in families.items()),
-        clean=None if clean is None else HeatCell(number(clean.top1.value), step_of(clean.top1.value), ""),
+        clean=None if clean is None else HeatCell(number(clean.score.value), step_of(clean.score.value), ""),
         severity_means=tuple(_severity_mean(view, kinds, i) for i in range(len(grid.severities))),
         mean=number(view.summary.corrupted.value) if view.summary.corrupted else "–",
         more=max(0, len(kinds) - MOST_ROWS),
@@ -82,17 +82,23 @@ def step_of(share: float) -> int:
 
 def _row(view: ModelView, kind: str) -> HeatRow:
     summary = view.summary.kinds.get(kind)
-    cells = tuple(_cell(view, text) for text in view.summary.grid.cells(kind))
-    mean = number(summary.top1.value) if summary else "–"
-    return HeatRow(kind_in_words(kind), cells, mean, spoken(summary.top1) if summary else "not measured")
+    grid = view.summary.grid
+    cells = tuple(
+        _cell(view, f"{kind}@{severity:g}")
+        if severity in grid.expected[kind]
+        else HeatCell("", 0, f"{kind_in_words(kind)} has no severity {severity:g} in {grid.suite}", "absent")
+        for severity in grid.severities
+    )
+    mean = number(summary.score.value) if summary else "–"
+    return HeatRow(kind_in_words(kind), cells, mean, spoken(summary.score) if summary else "not measured")
 
 
 def _cell(view: ModelView, text: str) -> HeatCell:
     measured = view.summary.conditions.get(text)
     if measured is not None:
         words = condition_in_words(text, measured.kind, measured.severity)
-        tip = f"{words}: {spoken(measured.top1)} right"
-        return HeatCell(number(measured.top1.value), step_of(measured.top1.value), tip)
+        tip = f"{words}: {spoken(measured.score)} {view.summary.measure}"
+        return HeatCell(number(measured.score.value), step_of(measured.score.value), tip)
     failed = next((f for f in view.run.failures if f.cell.disturbance == text), None)
     if failed is not None:
         return HeatCell("failed", 0, f"{text} could not be measured: {failed.reason}", "failed")
@@ -100,8 +106,8 @@ def _cell(view: ModelView, text: str) -> HeatCell:
 
 
 def _severity_mean(view: ModelView, kinds: list[str], position: int) -> str:
-    texts = [view.summary.grid.cells(kind)[position] for kind in kinds]
-    measured = [view.summary.conditions[text].top1.value for text in texts if text in view.summary.conditions]
+    texts = [f"{kind}@{view.summary.grid.severities[position]:g}" for kind in kinds]
+    measured = [view.summary.conditions[text].score.value for text in texts if text in view.summary.conditions]
     return number(sum(measured) / len(measured)) if len(measured) == len(texts) else "–"
 
 
@@ -109,7 +115,7 @@ def described(view: ModelView) -> str:
     """The text alternative of one model's heat map."""
     corrupted = view.summary.corrupted
     worst = view.summary.worst[0] if view.summary.worst else None
-    text = f"Accuracy of {view.label} by corruption and severity"
+    text = f"{titled(view.summary.measure)} of {view.label} by corruption and severity"
     if corrupted:
         text += f", {percent(corrupted.value)} on average"
     return text + (f", lowest at {worst}." if worst else ".")

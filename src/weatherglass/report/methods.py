@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from weatherglass.evaluation.estimates import Summary
 from weatherglass.report.content import Content
 
 
@@ -19,7 +20,12 @@ def methods_of(content: Content) -> list[Method]:
     """The numbers that this page shows, in the order in which they appear."""
     summary = content.models[0].summary
     shown = {name for view in content.models for name in _present(view.summary)}
-    texts = [method for name, method in _METHODS.items() if name in shown or name == "clean"]
+    shown |= {"clean"}
+    tasks = {view.summary.task for view in content.models}
+    known = {name: [_METHODS[name]] if "classification" in tasks else [] for name in _METHODS}
+    if "segmentation" in tasks:
+        known = {name: [*found, *_SEGMENTATION.get(name, [])] for name, found in known.items()}
+    texts = list(dict.fromkeys(method for name, methods in known.items() if name in shown for method in methods))
     interval = Method(
         f"Intervals ({summary.level:.0%})",
         f"Images are drawn with replacement {summary.resamples:,} times and every number is computed again from each "
@@ -32,14 +38,52 @@ def methods_of(content: Content) -> list[Method]:
     return [interval, *texts]
 
 
-def _present(summary: object) -> set[str]:
+def _present(summary: Summary) -> set[str]:
     """Names of the methods whose numbers this summary holds."""
-    found = {"corrupted": ("corrupted", "heat", "failure"), "retention": ("retention",), "mce": ("mce",)}
+    found = {"corrupted": ("corrupted",), "retention": ("retention",), "mce": ("mce",)}
     found |= {"relative_mce": ("relative_mce",), "effective_robustness": ("effective_robustness",)}
-    found |= {"ece": ("ece",), "ece_corrupted": ("ece",), "sequences": ("sequences",)}
-    names = {name for field, group in found.items() if getattr(summary, field) is not None for name in group}
-    return names | ({"classes"} if getattr(summary, "classes", ()) else set())
+    found |= {"ece": ("ece",), "ece_corrupted": ("ece",)}
+    names = {name for metric, group in found.items() if metric in summary.metrics for name in group}
+    names |= {"failure"} if summary.first_failure is not None else set()
+    names |= {"sequences"} if summary.sequences is not None else set()
+    return names | ({"classes"} if summary.classes else set())
 
+
+_SEGMENTATION = {
+    "clean": [
+        Method(
+            "Clean mIoU",
+            "Intersection over union of each class from the pixels of all images together, then the mean over the "
+            "classes that occur in the truth or the prediction. Pixels marked as void count nowhere.",
+            "IoU(k) = Σ right pixels of k ÷ Σ (pixels predicted k + pixels that are k − right pixels of k)",
+            "Everingham et al., PASCAL VOC (2010); Cordts et al., Cityscapes (2016)",
+        )
+    ],
+    "corrupted": [
+        Method(
+            "mIoU under disturbance (mPC)",
+            "First the mean over the severities of one corruption, then the mean over the corruptions. In cityscapes-c "
+            "noise has severities 1 to 3, everything else 1 to 5. Masks stay as they are, except under "
+            "elastic_transform, which moves them with the pixels (nearest neighbour); the protocol says which.",
+            "mean over corruptions c of (mean over severities s of mIoU(c, s))",
+            "Kamann & Rother, CVPR 2020; Michaelis et al., 2019 (mPC)",
+        )
+    ],
+    "retention": [
+        Method(
+            "Kept of the clean mIoU (retention, rPC)",
+            "How much of the clean mIoU is left under disturbance.",
+            "retention = mIoU under disturbance ÷ clean mIoU",
+            "Zhou et al., ICML 2022; Michaelis et al., 2019 (rPC)",
+        )
+    ],
+    "classes": [
+        Method(
+            "Loss by class",
+            "Clean IoU of a class minus its IoU under disturbance, over the same cells as the mean above.",
+        )
+    ],
+}
 
 _METHODS = {
     "clean": Method(

@@ -54,7 +54,7 @@ def _rows(view: ModelView) -> list[Row]:
         parsed = parse_disturbance(text)
         of_model, at = (parsed.model, str(parsed.input)) if isinstance(parsed, OfBoth) else (parsed, "clean")
         whole = view.summary.conditions.get(at)
-        known = {"top1": condition.top1.value, "whole": whole.top1.value if whole else None}
+        known = {"top1": condition.score.value, "whole": whole.top1.value if whole else None}
         place = _lesion_place(of_model, view) if isinstance(of_model, Lesioned) else _distance_place(of_model, view)  # pyright: ignore[reportArgumentType]
         suffix = "" if at == "clean" else f", {kind_in_words(at)}"
         rows.append(place | known | {"chart": f"{place['chart']}{suffix}"})

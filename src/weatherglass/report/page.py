@@ -23,7 +23,7 @@ from weatherglass.report.charts import MODEL_COLOURS, heat_classes, theme_rules
 from weatherglass.report.comparisons import rivals_of
 from weatherglass.report.content import Content, DataGroup, ModelView
 from weatherglass.report.curves import curves_of
-from weatherglass.report.gallery import BYTES, Flip, flips_of
+from weatherglass.report.gallery import BYTES, Flip, Masked, flips_of, overlays_of
 from weatherglass.report.methods import methods_of
 from weatherglass.report.model_curves import model_curves
 from weatherglass.report.panels import Panels, calibration_of, curve_svg, failing_panels
@@ -103,6 +103,7 @@ _CONTENTS = (
     ("attacks", "Attacks", "adversaries"),
     ("space", "Rotations and shifts", "space"),
     ("gallery", "Images", "gallery"),
+    ("overlays", "Overlays", "overlays"),
     ("calibration", "Calibration", "calibration"),
     ("studies", "Why", "studies"),
     ("gaps", "What is missing", "models"),
@@ -147,6 +148,10 @@ def _parts(content: Content) -> dict[str, Any]:
         "classes": [(v, rows) for v in drawn for rows in [class_rows(v)] if rows.shown and v.summary.corrupted],
         "stability": stability_tables(content.groups, MOST_DRAWN),
         "gallery": _gallery(drawn),
+        "overlays": _overlays(drawn),
+        "measure": content.measure,
+        "title_measure": words.titled(content.measure),
+        "whole_images": any(view.summary.task == "classification" for view in content.models),
         "calibration": _calibration(drawn, detailed),
         "gaps": gaps_of(content),
         "protocol": protocol_rows(content.models),
@@ -244,7 +249,8 @@ def _calibration(drawn: Sequence[ModelView], detailed: Sequence[ModelView]) -> d
     found = calibration_of(drawn)
     if found is None:
         return None
-    tables = {"levels": found.levels, "errors": found.errors, "confident": found.confident, "views": detailed}
+    views = [view for view in detailed if view.summary.task == "classification"]
+    tables = {"levels": found.levels, "errors": found.errors, "confident": found.confident, "views": views}
     return {
         "charts": [(p.view, p.svg, p.sentence) for p in found.panels.panels],
         "legend": found.panels.legend,
@@ -255,6 +261,12 @@ def _gallery(views: Sequence[ModelView]) -> list[tuple[ModelView, list[Flip]]]:
     each = max(2, min(12, PICTURES // max(1, len(views))))
     galleries = [(view, flips_of(view.run, each, BYTES // max(1, len(views)))) for view in views]
     return [(view, flips) for view, flips in galleries if flips]
+
+
+def _overlays(views: Sequence[ModelView]) -> list[tuple[ModelView, list[Masked]]]:
+    each = max(2, min(6, PICTURES // (2 * max(1, len(views)))))
+    galleries = [(view, overlays_of(view.run, each, BYTES // max(1, len(views)))) for view in views]
+    return [(view, masked) for view, masked in galleries if masked]
 
 
 def numbers_of(content: Content) -> dict[str, Any]:

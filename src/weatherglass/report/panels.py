@@ -59,7 +59,7 @@ def curve_svg(facet: Facet, curves: Curves) -> str:
     said = "; ".join(f"{model} ends at {percent(row['value'])}" for model, row in ends.items())
     return inline_svg(
         severity_curve(facet.rows, curves.labels, radii=facet.family == "attack"),
-        f"Accuracy by severity of {facet.title}: {said}",
+        f"Score by severity of {facet.title}: {said}",
     )
 
 
@@ -114,7 +114,11 @@ def _failing_sentence(view: ModelView) -> str:
 
 def calibration_of(models: Sequence[ModelView]) -> Calibration | None:
     """Reliability by severity; None where nothing was measured clean or on a grid."""
-    measured = [(view, reliability_by_severity(view.run, _calibrated(view))) for view in models]
+    measured = [
+        (view, reliability_by_severity(view.run, _calibrated(view)))
+        for view in models
+        if view.summary.task == "classification"
+    ]
     panels = [
         Panel(view, reliability(rows, [level_name(severity) for severity in bins]), _reliability_sentence(view))
         for view, bins in measured
@@ -147,7 +151,7 @@ def _mean_error(view: ModelView, severity: float) -> float | None:
     """Mean over the corruptions of the calibration errors at one severity."""
     kinds = view.summary.grid.kinds
     cells = ["clean"] if severity == 0 else [f"{kind}@{severity:g}" for kind in kinds]
-    found = [view.summary.conditions[cell].ece.value for cell in cells if cell in view.summary.conditions]
+    found = [view.summary.conditions[cell].others["ece"].value for cell in cells if cell in view.summary.conditions]
     return sum(found) / len(found) if found and len(found) == len(cells) else None
 
 

@@ -53,15 +53,18 @@ def measures_of(view: ModelView) -> list[Measure]:
     partial = f"without {count(len(summary.grid.missing), 'missing cell')}" if summary.partial else ""
     under = f"Under disturbance ({count(len(summary.grid.kinds), 'corruption')})"
     return [
-        _measure(view, "Clean images right", "top1"),
+        _measure(view, _CLEAN.get(summary.task, f"Clean {summary.measure}"), summary.headline),
         _measure(view, under if summary.grid.kinds else "Under disturbance", "corrupted", partial),
-        _measure(view, "Kept of the clean accuracy", "retention", partial),
-        _mce(view),
+        _measure(view, f"Kept of the clean {summary.measure}", "retention", partial),
+        *([_mce(view)] if summary.task == "classification" else []),
     ]
 
 
+_CLEAN = {"classification": "Clean images right"}
+
+
 def _measure(view: ModelView, title: str, name: str, remark: str = "") -> Measure:
-    estimate: Estimate | None = getattr(view.summary, name)
+    estimate = view.summary.run_metrics[name]
     why = "" if estimate else _sentence(view.summary.absent.get(name, "it was not measured"))
     return Measure(title, estimate, percent(estimate.value) if estimate else "", why, remark=remark if estimate else "")
 
@@ -83,14 +86,14 @@ class WorstRow:
     """One of the conditions in which a model is worst."""
 
     words: str
-    top1: Estimate
+    score: Estimate
     drop: Estimate | None
 
 
 def worst_rows(view: ModelView) -> list[WorstRow]:
     """The worst conditions of one model, the worst first."""
     conditions = [view.summary.conditions[text] for text in view.summary.worst[:MOST_WORST]]
-    return [WorstRow(condition_in_words(c.disturbance, c.kind, c.severity), c.top1, c.drop) for c in conditions]
+    return [WorstRow(condition_in_words(c.disturbance, c.kind, c.severity), c.score, c.drop) for c in conditions]
 
 
 def class_rows(view: ModelView) -> Capped[ClassDamage]:
@@ -109,7 +112,7 @@ class ConditionTable:
 
 
 def condition_table(group: DataGroup, models: Sequence[ModelView]) -> ConditionTable:
-    """Accuracy of `models` under every condition of the input; single moves have maps instead."""
+    """Headline score of `models` under every condition of the input; single moves have maps instead."""
     views = tuple(view for view in models if view in group.models)
     conditions = {
         text: condition
@@ -121,7 +124,7 @@ def condition_table(group: DataGroup, models: Sequence[ModelView]) -> ConditionT
     shown = tuple(
         (
             condition_in_words(text, c.kind, c.severity),
-            tuple(v.summary.conditions[text].top1 if text in v.summary.conditions else None for v in views),
+            tuple(v.summary.conditions[text].score if text in v.summary.conditions else None for v in views),
         )
         for text, c in rows.shown
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from weatherglass.catalog import Catalog
 from weatherglass.evaluation.estimates import Summary
 from weatherglass.metrics.intervals import Estimate
+from weatherglass.report.words import titled
 
 
 @dataclass(frozen=True)
@@ -20,27 +21,32 @@ class TextTable:
 
 
 def headline_table(summaries: Sequence[Summary]) -> TextTable:
-    """One row a model: clean and corrupted accuracy, retention, mCE, calibration; percent with intervals."""
-    shown = [(name, words) for name, words in _HEADLINE.items() if any(getattr(s, name) for s in summaries)]
-    rows = [(s.model, str(s.samples), *(_cell(getattr(s, name), s) for name, _ in shown)) for s in summaries]
+    """One row a model: clean and corrupted score, retention, mCE, calibration; percent with intervals."""
+    found = [s.metrics | ({"clean score": s.clean} if s.clean else {}) for s in summaries]
+    shown = [(name, words) for name, words in _HEADLINE.items() if any(name in metrics for metrics in found)]
+    rows = [
+        (s.model, str(s.samples), *(_cell(metrics.get(name), s) for name, _ in shown))
+        for s, metrics in zip(summaries, found, strict=True)
+    ]
     notes = [f"{100 * s.level:g} % intervals from {s.resamples} resamples of the images." for s in summaries[:1]]
     notes += dict.fromkeys(f"Corrupted: mean over {s.grid.description}." for s in summaries if s.corrupted)
     notes += dict.fromkeys(f"mCE is relative to {s.reference}." for s in summaries if s.mce)
+    notes += dict.fromkeys(f"Clean and corrupted are {s.measure}." for s in summaries if s.task != "classification")
     if any(s.partial for s in summaries):
         notes.append("* Cells are missing; the mean is over what was measured.")
     return TextTable("Robustness", ("model", "images", *(words for _, words in shown)), tuple(rows), tuple(notes))
 
 
 def grid_table(summary: Summary) -> TextTable:
-    """Accuracy of one model in percent: a row a corruption, a column a severity, and the mean."""
+    """Headline score of one model in percent: a row a corruption, a column a severity, and the mean."""
     severities = summary.grid.severities
     rows = []
     for name, kind in summary.kinds.items():
         cells = [summary.conditions.get(f"{name}@{severity:g}") for severity in severities]
-        accuracies = [f"{100 * cell.top1.value:.1f}" if cell else "-" for cell in cells]
-        rows.append((name, *accuracies, kind.top1.percent() + ("*" if kind.missing else "")))
-    title = f"Accuracy of {summary.model} in percent"
-    notes = (f"Clean: {summary.top1.percent()}.",) if summary.top1 else ()
+        accuracies = [f"{100 * cell.score.value:.1f}" if cell else "-" for cell in cells]
+        rows.append((name, *accuracies, kind.score.percent() + ("*" if kind.missing else "")))
+    title = f"{titled(summary.measure)} of {summary.model} in percent"
+    notes = (f"Clean: {summary.clean.percent()}.",) if summary.clean else ()
     if summary.partial:
         notes += ("* Severities are missing; the mean is over what was measured.",)
     return TextTable(title, ("corruption", *(f"{s:g}" for s in severities), "mean"), tuple(rows), notes)
@@ -79,7 +85,7 @@ def latex(table: TextTable) -> str:
 TEXT_FORMATS: Catalog[Callable[[TextTable], str]] = Catalog("text format", {"markdown": markdown, "latex": latex})
 
 _HEADLINE = {
-    "top1": "clean",
+    "clean score": "clean",
     "corrupted": "corrupted",
     "retention": "retention",
     "mce": "mCE",
@@ -92,7 +98,8 @@ _HEADLINE = {
 def _cell(found: Estimate | None, summary: Summary) -> str:
     if found is None:
         return "-"
-    partial = summary.partial and found in (summary.corrupted, summary.retention, summary.ece_corrupted)
+    means = (summary.corrupted, summary.retention, *summary.corrupted_others.values())
+    partial = summary.partial and found in means
     return found.percent() + ("*" if partial else "")
 
 

@@ -29,22 +29,27 @@ def verdicts_of(group: DataGroup, rivals: list[Rival]) -> list[str]:
 def _holds_up(view: ModelView, leading: bool) -> str:
     summary = view.summary
     if summary.corrupted is None:
-        if summary.top1 is None:
+        if summary.clean is None:
             return f"{view.label} was measured under no corruption and not on clean images either."
         without = "No corruption was measured" if summary.sequences else "Nothing was disturbed"
         return (
-            f"{view.label} gets {spoken(summary.top1)} of the clean images right. {without}, so this page cannot say "
-            "how it holds up."
+            f"{view.label} {_reaches(view, spoken(summary.clean))}. {without}, so this page cannot say how it holds up."
         )
     under = f"{spoken(summary.corrupted)} under {summary.grid.description.replace(' x ', ' × ')}"
-    if summary.top1 is None or summary.retention is None:
-        lead = "holds best: it gets" if leading else "gets"
-        return f"{view.label} {lead} {under} right; without a clean measurement nobody knows what it lost."
-    lead = "holds best. It gets" if leading else "gets"
+    lead = f"{view.label} {'holds best. It ' if leading else ''}"
+    if summary.clean is None or summary.retention is None:
+        return f"{lead}{_reaches(view, '', under)}; without a clean measurement nobody knows what it lost."
     return (
-        f"{view.label} {lead} {percent(summary.top1.value)} of the clean images right and {under}: it keeps "
+        f"{lead}{_reaches(view, percent(summary.clean.value), f' and {under}')}: it keeps "
         f"{percent(summary.retention.value)} of what it can do."
     )
+
+
+def _reaches(view: ModelView, clean: str, under: str = "") -> str:
+    """What a model does on clean images (left out where ''), and under disturbance, as a verb phrase."""
+    if view.summary.task == "classification":
+        return f"gets {clean} of the clean images right{under}" if clean else f"gets {under} right"
+    return f"reaches {clean} {view.summary.measure} on clean images{under}" if clean else f"reaches {under}"
 
 
 def _worst(view: ModelView) -> str:
@@ -53,14 +58,14 @@ def _worst(view: ModelView) -> str:
         return ""
     worst = summary.conditions[summary.worst[0]]
     text = condition_in_words(worst.disturbance, worst.kind, worst.severity)
-    sentence = f"The worst condition for {view.label} is {text}, with {spoken(worst.top1)} right."
+    sentence = f"The worst condition for {view.label} is {text}, with {spoken(worst.score)} {_right(view)}."
     whole = {name: kind for name, kind in summary.kinds.items() if not kind.missing}
     if len(whole) > 1:
-        hardest = min(whole, key=lambda name: whole[name].top1.value)
-        easiest = max(whole, key=lambda name: whole[name].top1.value)
+        hardest = min(whole, key=lambda name: whole[name].score.value)
+        easiest = max(whole, key=lambda name: whole[name].score.value)
         sentence += (
-            f" Over all severities {kind_in_words(hardest)} hurts it most ({percent(whole[hardest].top1.value)}) and "
-            f"{kind_in_words(easiest)} least ({percent(whole[easiest].top1.value)})."
+            f" Over all severities {kind_in_words(hardest)} hurts it most ({percent(whole[hardest].score.value)}) and "
+            f"{kind_in_words(easiest)} least ({percent(whole[easiest].score.value)})."
         )
     return sentence
 
@@ -76,11 +81,15 @@ def _steadiness(view: ModelView) -> str:
     )
 
 
+def _right(view: ModelView) -> str:
+    return "right" if view.summary.task == "classification" else view.summary.measure
+
+
 def _shared_weakness(group: DataGroup) -> str:
     """The corruption that is the hardest for most of the models."""
     hardest: dict[str, int] = {}
     for view in group.models:
-        whole = {name: kind.top1.value for name, kind in view.summary.kinds.items() if not kind.missing}
+        whole = {name: kind.score.value for name, kind in view.summary.kinds.items() if not kind.missing}
         if len(whole) > 1:
             kind = min(whole, key=lambda name: whole[name])
             hardest[kind] = hardest.get(kind, 0) + 1

@@ -32,6 +32,11 @@ def across(value: float) -> str:
     return f"{100 * min(max(value, 0.0), 1.0):.1f}"
 
 
+def titled(measure: str) -> str:
+    """The name of a score at the head of a sentence: 'accuracy' as 'Accuracy', 'mIoU' as it is."""
+    return measure.capitalize() if measure.islower() else measure
+
+
 def spoken(estimate: Estimate) -> str:
     """A share with its interval in running text, e.g. '71.3% (69.9–72.7)'."""
     if estimate.method in {"none", "exact"}:

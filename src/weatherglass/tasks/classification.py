@@ -7,9 +7,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from weatherglass.metrics.classification import expected_calibration_error, mean_score, top_k_accuracy
+from weatherglass.metrics.classification import (
+    expected_calibration_error,
+    mean_score,
+    resampled_calibration_error,
+    top_k_accuracy,
+)
+from weatherglass.metrics.comparison import mcnemar
 from weatherglass.metrics.flips import TOP, flips, top5_distances, zipf_distances
-from weatherglass.tasks.task import InvalidOutput
+from weatherglass.metrics.intervals import Bootstrap, centred, fixed_point
+from weatherglass.tasks.task import ClassTable, Columns, InvalidOutput, Kinds, Score, ScoreTable, stacked_wins
+from weatherglass.types import Predictor
 
 
 class Classification:
@@ -17,8 +25,23 @@ class Classification:
 
     name = "classification"
     headline = "top1"
+    measure = "accuracy"
+    kept = ("rank", "confidence", "nll", "brier")
+    counts_images = True
+    scores: Mapping[str, Score] = {
+        "top1": Score("clean top-1 accuracy", "mean corrupted accuracy"),
+        "top5": Score("clean top-5 accuracy", "mean corrupted top-5 accuracy"),
+        "ece": Score("clean calibration error", "mean corrupted calibration error", lower_is_better=True),
+        "nll": Score(
+            "clean negative log-likelihood", "mean corrupted negative log-likelihood", None, lower_is_better=True
+        ),
+        "brier": Score("clean Brier score", "mean corrupted Brier score", (0.0, 2.0), lower_is_better=True),
+    }
 
-    def observe(self, output: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]) -> dict[str, np.ndarray]:
+    def output_shape(self, predictor: Predictor, images: Tensor) -> tuple[int, ...]:
+        return (len(images), predictor.classes)
+
+    def observe(self, output: Float[Tensor, "batch classes"], truth: Int[Tensor, " batch"]) -> dict[str, np.ndarray]:
         """What is kept for each sample.
 
         `prediction` int32; `rank` int32, position of the true class among the outputs, 0 = largest (ties count
@@ -30,7 +53,7 @@ class Classification:
             bad = int((~torch.isfinite(output)).any(dim=1).sum())
             raise InvalidOutput(f"the model returned NaN or infinite outputs for {bad} of {len(output)} images")
         output = output.double()
-        labels = labels.to(output.device)
+        labels = truth.to(output.device)
         log_probability = output.log_softmax(dim=1)
         probability = log_probability.exp()
         true_output = output.gather(1, labels[:, None])
@@ -84,3 +107,60 @@ class Classification:
             "nll": mean_score(observations["nll"]),
             "brier": mean_score(observations["brier"]),
         }
+
+    def tables(self, columns: Columns, bootstrap: Bootstrap) -> dict[str, ScoreTable]:
+        """Scores of stacked conditions; all of a data set share the resamples, so rows may be subtracted."""
+        correct, confidence = columns["rank"] == 0, columns["confidence"]
+        hits = np.concatenate([correct, columns["rank"] < 5])
+        losses = np.concatenate([columns["nll"], columns["brier"]])
+        top1, top5 = np.split(np.vstack([hits.mean(axis=1), bootstrap.means(hits)]), 2, axis=1)
+        nll, brier = np.split(np.vstack([[mean_score(row) for row in losses], bootstrap.means(losses)]), 2, axis=1)
+        gap = np.array([expected_calibration_error(c, r) for c, r in zip(confidence, correct, strict=True)])
+        gaps = resampled_calibration_error(confidence, correct, bootstrap)
+        # Resampling alone adds to a calibration error, so its resamples are moved back onto the estimate.
+        gaps = np.stack([centred(column, value) for column, value in zip(gaps.T, gap, strict=True)], axis=1)
+        return {"top1": top1, "top5": top5, "ece": np.vstack([gap, gaps]), "nll": nll, "brier": brier}
+
+    def classes(
+        self, columns: Columns, labels: np.ndarray, clean: int | None, kinds: Kinds, bootstrap: Bootstrap
+    ) -> list[ClassTable]:
+        """Accuracy among the images of each class."""
+        correct = (columns["rank"] == 0).astype(np.float64)
+        corrupted = np.mean([correct[list(rows)].mean(axis=0) for rows in kinds], axis=0)
+        values = np.stack([corrupted, *([] if clean is None else [correct[clean]])])
+        order = np.argsort(labels, kind="stable")
+        present, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
+        resampled = _class_means(values[:, order], order, starts, bootstrap)
+        found = []
+        for k, (label, start, size) in enumerate(zip(present.tolist(), starts.tolist(), sizes.tolist(), strict=True)):
+            members = order[start : start + size]
+            rows = [np.r_[value[members].mean(), each[:, k]] for value, each in zip(values, resampled, strict=True)]
+            found.append(ClassTable(label, size, None if clean is None else rows[1], rows[0]))
+        return found
+
+    def image_scores(self, columns: Columns) -> Float[np.ndarray, "*conditions samples"]:
+        """1 for a right image, 0 for a wrong one."""
+        return (columns["rank"] == 0).astype(np.float64)
+
+    def p_values(self, first: Columns, second: Columns, *, mid_p: bool) -> Float[np.ndarray, " conditions"]:
+        """McNemar's test of the images that only one of the two gets right."""
+        only_first, only_second = stacked_wins(self.image_scores(first), self.image_scores(second))
+        return np.array([mcnemar(b, c, mid_p=mid_p) for b, c in zip(only_first, only_second, strict=True)])
+
+    def test_name(self, *, mid_p: bool) -> str:
+        return f"McNemar's {'mid-p' if mid_p else 'exact'} test"
+
+
+def _class_means(
+    values: Float[np.ndarray, "columns samples"], order: np.ndarray, starts: np.ndarray, bootstrap: Bootstrap
+) -> list[Float[np.ndarray, "resamples classes"]]:
+    """Mean of each column within each class, in every resample; nan where a resample holds no image of the class."""
+    values = fixed_point(values)
+    blocks: list[list[np.ndarray]] = [[] for _ in values]
+    for counts in bootstrap.counts():
+        weights = counts[:, order].astype(np.float64)
+        sizes = np.add.reduceat(weights, starts, axis=1)
+        for block, column in zip(blocks, values, strict=True):
+            sums = np.add.reduceat(weights * column, starts, axis=1)
+            block.append(np.divide(sums, sizes, out=np.full_like(sums, np.nan), where=sizes > 0))
+    return [np.concatenate(block) for block in blocks]
