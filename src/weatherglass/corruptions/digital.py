@@ -128,7 +128,8 @@ def elastic_masks(
     if corner_jitter_of_side > 0:
         moved = _affine(moved, corner_jitter_of_side, draws, mode="nearest")
     if amplitude_of_height != 0:
-        grid = _displacements(*masks.shape[1:], amplitude_of_height, sigma_of_side, draws, masks.device)
+        height, width = masks.shape[1:]
+        grid = _displacements(height, width, amplitude_of_height, sigma_of_side, draws, masks.device)
         moved = F.grid_sample(moved, grid, mode="nearest", padding_mode="reflection", align_corners=False)
     return moved[:, 0].to(torch.uint8)
 

@@ -1,6 +1,6 @@
 """A segmenter behind the border: images in [0, 1] in, a score for every class and pixel out; whole or by windows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -115,19 +115,18 @@ class SegmentationPredictor(TorchPredictor):
         return scores
 
 
-def slide(scores, images: Images, windows: Windows) -> PixelLogits:
+def slide(scores: Callable[[Images], PixelLogits], images: Images, windows: Windows) -> PixelLogits:
     """The average of `scores` over all windows that hold a pixel; images smaller than a window are seen whole."""
     height, width = images.shape[2:]
-    total: Tensor | None = None
+    total = images.new_zeros(0)
     count: Int[Tensor, "height width"] = torch.zeros(height, width, dtype=torch.int32, device=images.device)
     for top, left in windows.places(height, width):
         down, right = slice(top, top + windows.height), slice(left, left + windows.width)
         part = scores(images[:, :, down, right])
-        if total is None:
+        if not len(total):
             total = part.new_zeros(len(images), part.shape[1], height, width)
         total[:, :, down, right] += part
         count[down, right] += 1
-    assert total is not None  # there is always a first window
     return total / count
 
 

@@ -149,7 +149,7 @@ def _maps_of(name: str, options: dict[str, Any]) -> tuple[nn.Module, list[int], 
     if name in TAPS and not options.get("pretrained"):
         body = FanDenseBackbone(name, "segmentation", drop_path_rate=options.get("drop_path_rate", 0.0))
         info = [body.body.feature_info[i] for i in body.indices]
-        return body, [row["num_chs"] for row in info], max(row["reduction"] for row in info)
+        return body, [int(row["num_chs"]) for row in info], max(int(row["reduction"]) for row in info)
     from weatherglass.models.published import check_timm_name
 
     timm_name = name.removeprefix("timm/")
@@ -180,7 +180,7 @@ def _transformer_levels(name: str) -> dict[str, Any]:
     """Options that take the maps at the quarters of a transformer's blocks, at any image size."""
     import timm
 
-    whole = timm.create_model(name, num_classes=0)
+    whole: Any = timm.create_model(name, num_classes=0)
     blocks = len(whole.feature_info)
     levels = tuple(round((i + 1) * blocks / VIT_LEVELS) - 1 for i in range(VIT_LEVELS))
     flexible = {"dynamic_img_size": True} if hasattr(whole, "dynamic_img_size") and name not in MODELS else {}
