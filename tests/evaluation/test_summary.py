@@ -182,7 +182,7 @@ def test_wrong_arguments(store) -> None:
 
 
 def test_another_task_is_refused(store) -> None:
-    run = put_run(store, "vit", {"clean": np.ones(5, bool)}, task="segmentation")
+    run = put_run(store, "vit", {"clean": np.ones(5, bool)}, task="captioning")
     assert make_protocol().task == "classification"
-    with pytest.raises(UserError, match="segmentation"):
+    with pytest.raises(UserError, match="captioning"):
         summarise(run)
