@@ -22,6 +22,11 @@ class ConditionSummary:
     drop: Estimate | None
     """Clean headline minus this one; None without a clean cell and for the clean cell itself."""
 
+    @property
+    def top1(self) -> Estimate:
+        """The headline under the name it has for classification."""
+        return self.score
+
 
 @dataclass(frozen=True, kw_only=True)
 class KindSummary:
@@ -39,6 +44,11 @@ class KindSummary:
     and none of them; they sum to 1. None where the clean cell or a severity is missing."""
     missing: tuple[str, ...] = ()
     """Severities that were not measured; the mean is then over the others."""
+
+    @property
+    def top1(self) -> Estimate:
+        """The headline under the name it has for classification."""
+        return self.score
 
 
 @dataclass(frozen=True, kw_only=True)
