@@ -1,5 +1,6 @@
 """Attacks in the engine: planned, kept, resumed, independent of batch size; mistakes are said in one line."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,3 +100,69 @@ def test_a_model_without_gradients_stops_before_anything_is_measured(
     assert not (tmp_path / "run").exists()
     done = evaluate(predictor, data=photographs, store=tmp_path / "run", disturbances=["random_sign@1/255"])
     assert done.measured == 2
+
+
+class Forgetful(Curved):
+    """Has memory for a few images at a time."""
+
+    fits = 9
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > self.fits:
+            raise torch.OutOfMemoryError("out of memory")
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("text", ["pgd-5:start=random@2/255", "rotation:angles=5", "autoattack:version=apgd@1/255"])
+def test_out_of_memory_makes_smaller_passes_and_says_so(
+    tmp_path: Path, make_predictor: Callable[..., Predictor], photographs: ArrayImages, text: str
+) -> None:
+    if "autoattack" in text:
+        pytest.importorskip("pyautoattack")
+    few = photographs.select(range(12), "twelve")
+    runs = []
+    for name, network, forward_batch in (("short", Forgetful(), 8), ("ample", Curved(), 8)):
+        predictor = make_predictor(network)
+        settings = EvaluationSettings(forward_batch=forward_batch)
+        done = evaluate(predictor, data=few, store=tmp_path / name, disturbances=[text], settings=settings)
+        runs.append(done.runs[0])
+    short, ample = (run.records[text].provenance.notes for run in runs)
+    assert short == ("out of memory: attack passes halved to 16", "out of memory: attack passes halved to 8")
+    assert ample == ()
+    assert np.array_equal(*(run.correct([text])[0] for run in runs))
+
+
+def test_an_onnx_file_is_refused_in_one_line(tmp_path: Path, photographs: ArrayImages) -> None:
+    pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
+    file = tmp_path / "network.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        axes = {"input": {0: "batch"}}
+        torch.onnx.export(
+            TemplateNetwork().eval(), (torch.zeros(2, 3, 32, 32),), str(file), dynamo=False, input_names=["input"],
+            dynamic_axes=axes,
+        )  # fmt: skip
+    for text in ("pgd@1/255", "fgsm@1/255", "autoattack@1/255"):
+        with pytest.raises(UserError, match=r"network\.onnx gives no gradients, which \w+ needs") as caught:
+            evaluate(str(file), data=photographs, store=tmp_path / "run", disturbances=[text])
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+    few = photographs.select(range(4), "four")
+    done = evaluate(
+        str(file), data=few, store=tmp_path / "run", disturbances=["translation:shifts=3", "random_sign@1/255"]
+    )
+    assert done.measured == 3
+
+
+def test_autoattack_is_never_weaker_than_our_pgd_by_more_than_a_point(
+    tmp_path: Path, make_predictor: Callable[..., Predictor], photographs: ArrayImages
+) -> None:
+    pytest.importorskip("pyautoattack")
+    texts = [f"{name}@{radius}/255" for radius in (0.5, 1) for name in ("pgd-20", "autoattack:version=apgd")]
+    done = evaluate(make_predictor(Curved()), data=photographs, store=tmp_path / "run", disturbances=texts)
+    top1 = {text: record.scores["top1"] for text, record in done.runs[0].records.items()}
+    kept = [top1[f"autoattack:version=apgd@{radius}/255"] for radius in (0.5, 1)]
+    pgd = [top1[f"pgd-20@{radius}/255"] for radius in (0.5, 1)]
+    assert all(strong <= weak + 0.01 for strong, weak in zip(kept, pgd, strict=True))
+    assert 0 < pgd[1] < top1["clean"]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from weatherglass.attacks.norms import Threat
-from weatherglass.attacks.objective import padded_forward
+from weatherglass.attacks.objective import padded_forward, pass_size, working_size
 from weatherglass.errors import MissingExtra, UserError
 from weatherglass.types import Images, Logits, Predictor
 
@@ -64,6 +64,10 @@ def autoattack(
     number = int.from_bytes(blake2b(f"{seed}:{ids}".encode(), digest_size=4).digest(), "little") >> 1
     norm = {"linf": "Linf", "l2": "L2"}[threat.norm]
     devices = [images.device] if images.device.type == "cuda" else []
+    # The package keeps the graph of a whole batch. Where passes are small for want of memory its batches are too, and
+    # its random numbers, which go by batch, are others; the note that the engine makes says so.
+    short = working_size(predictor) < pass_size(predictor)
+    batch = working_size(predictor) if short else len(images)
     quiet = logging.getLogger("auto-attack").level
     with (
         torch.random.fork_rng(devices=devices),
@@ -82,7 +86,7 @@ def autoattack(
             for part in (attack.apgd_targeted, attack.fab):
                 part.n_target_classes = min(TARGETS, predictor.classes - 1)
             with torch.enable_grad():
-                found, _ = attack.run_standard_evaluation(images.clone(), labels, batch_size=len(images))
+                found, _ = attack.run_standard_evaluation(images.clone(), labels, batch_size=batch)
         finally:
             logging.getLogger("auto-attack").setLevel(quiet)
     return found.detach()

@@ -1,6 +1,8 @@
 """What an attack sees of a model: loss, gradient and success of each image, in passes of one fixed size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +16,27 @@ from weatherglass.types import Images, Logits, Predictor
 def pass_size(predictor: Predictor) -> int:
     """Images in a forward or backward pass: fixed, because the roundings of matrix products depend on it."""
     return 256 if predictor.device.type == "cuda" else 32
+
+
+_LARGEST: ContextVar[int | None] = ContextVar("largest pass of an attack", default=None)
+
+
+@contextmanager
+def passes_of_at_most(images: int | None) -> Iterator[None]:
+    """Inside, passes hold at most so many images (None: `pass_size`): for a model that does not fit into memory.
+
+    Chunks and random numbers stay as they are; numbers change in the last bits.
+    """
+    token = _LARGEST.set(images)
+    try:
+        yield
+    finally:
+        _LARGEST.reset(token)
+
+
+def working_size(predictor: Predictor) -> int:
+    """Images in a pass now: `pass_size`, or fewer where memory was short."""
+    return min(pass_size(predictor), _LARGEST.get() or pass_size(predictor))
 
 
 @dataclass(frozen=True)
@@ -42,7 +65,7 @@ class Objective:
     def __call__(self, images: Images, rows: Int[Tensor, " images"] | None = None, *, gradient: bool = True) -> Seen:
         """Loss, success and perhaps gradient of `images`, which belong to `rows` of the batch (None: to all)."""
         labels = self.labels if rows is None else self.labels[rows]
-        size = pass_size(self.predictor)
+        size = working_size(self.predictor)
         step = self._with_gradient if gradient else self._without
         parts = [step(*pair, size) for pair in zip(images.split(size), labels.split(size), strict=True)]
         return Seen(
@@ -69,7 +92,7 @@ class Objective:
 
 def padded_forward(predictor: Predictor) -> Callable[[Images], Logits]:
     """`predictor` in passes of the fixed size, for any number of images, with the gradient mode of the caller."""
-    size = pass_size(predictor)
+    size = working_size(predictor)
 
     def forward(images: Images) -> Logits:
         return torch.cat([predictor(_pad(part, size))[: len(part)] for part in images.split(size)])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from weatherglass.attacks.names import SPATIAL
-from weatherglass.attacks.objective import Objective, pass_size
+from weatherglass.attacks.objective import Objective, pass_size, working_size
 from weatherglass.attacks.warp import Moves, rotate_and_shift
 from weatherglass.errors import UserError
 from weatherglass.randomness import Draws
@@ -168,7 +168,7 @@ def worst_moves(objective: Objective, images: Images, moves: Tensor) -> Moves:
     tried, tries = 0, moves.shape[1]
     while len(alive) and tried < tries:
         # As many tries at once as fill a forward pass: few images are left after the first tries.
-        together = min(max(1, pass_size(objective.predictor) // len(alive)), tries - tried)
+        together = min(max(1, working_size(objective.predictor) // len(alive)), tries - tried)
         now = moves[alive, tried : tried + together]
         rows = alive.repeat_interleave(together)
         seen = objective(rotate_and_shift(images[rows], now.flatten(0, 1)), rows, gradient=False)

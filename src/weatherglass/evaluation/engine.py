@@ -22,6 +22,7 @@ from weatherglass.data.segmentation import prepared_mask
 from weatherglass.data.segmentation_classes import palette
 from weatherglass.data.several_labels import nearest_accepted
 from weatherglass.errors import UserError
+from weatherglass.evaluation.memory import Disturbing, is_out_of_memory
 from weatherglass.evaluation.pictures import encode_overlay, encode_picture
 from weatherglass.evaluation.pixels import PixelFile
 from weatherglass.evaluation.plan import ModelPlan, PlannedCell
@@ -67,7 +68,7 @@ class Forward:
             try:
                 return torch.cat([self._one_pass(predictor, part) for part in images.split(self.size)])
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if self.size == 1 or not _is_out_of_memory(error):
+                if self.size == 1 or not is_out_of_memory(error):
                     raise
                 self.size //= 2
                 self.notes.append(f"out of memory: forward batch halved to {self.size}")
@@ -82,12 +83,6 @@ class Forward:
         images = part.float() / 255 if part.dtype == torch.uint8 else part
         with torch.no_grad():
             return predictor(images)[:count]
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return "not enough memory" in str(error) or "can't allocate memory" in str(error)
 
 
 @contextmanager
@@ -134,6 +129,7 @@ def measure(
     """
     started = time.perf_counter()
     forward = Forward(planned.protocol.forward_batch)
+    disturb = Disturbing(planned.disturbance, planned.cell.seed)
     clock = _Clock(plan.predictor.device)
     unit = math.lcm(forward.size, planned.disturbance.chunk(plan.predictor))
     step = math.ceil(batch_size / unit) * unit
@@ -145,7 +141,7 @@ def measure(
             if isinstance(plan.data, SegmentationData):
                 disturbed, seen = _map(planned, plan, batch, start, predictor, forward, task, clock)
             else:
-                disturbed, outputs = _look(planned, batch, predictor, forward, task, clock)
+                disturbed, outputs = _look(disturb, batch, predictor, forward, task, clock)
                 labels = _labels(plan.data, start, outputs[-1], batch)
                 seen = _observed(task, planned.disturbance, outputs, labels)
             columns.append(seen)
@@ -170,18 +166,18 @@ def measure(
             batch_size=step,
             threads=torch.get_num_threads(),
             device_name=device_name(plan.predictor.device),
-            notes=tuple(forward.notes),
+            notes=(*disturb.notes, *forward.notes),
         ),
     )
     return record, Observations(plan.data.ids, plan.data.labels, merged), pictures
 
 
 def _look(
-    planned: PlannedCell, batch: Batch, predictor: Predictor, forward: Forward, task: Task, clock: "_Clock"
+    disturb: Disturbing, batch: Batch, predictor: Predictor, forward: Forward, task: Task, clock: "_Clock"
 ) -> tuple[Tensor, list[Tensor]]:
     """The disturbed images, of a sequence its last frame, and the outputs for them, of a sequence for every frame."""
     disturbed, outputs = batch.images, []
-    versions = _versions(planned.disturbance, batch, predictor, planned.cell.seed)
+    versions = _versions(disturb, batch, predictor)
     while True:
         with clock.running("disturb"):
             version = next(versions, None)
@@ -192,11 +188,11 @@ def _look(
             outputs.append(_checked(forward(predictor, disturbed), disturbed, task, predictor))
 
 
-def _versions(disturbance: Disturbance, batch: Batch, predictor: Predictor, seed: int) -> Iterator[Tensor]:
-    if isinstance(disturbance, FrameSequence):
-        yield from disturbance.frames_of_input(batch, seed=seed)
+def _versions(disturb: Disturbing, batch: Batch, predictor: Predictor) -> Iterator[Tensor]:
+    if isinstance(disturb.disturbance, FrameSequence):
+        yield from disturb.disturbance.frames_of_input(batch, seed=disturb.seed)
     else:
-        yield disturbance.of_input(batch, predictor, seed=seed)
+        yield disturb(batch, predictor)
 
 
 def _observed(task: Task, disturbance: Disturbance, outputs: list[Tensor], labels: Tensor) -> Mapping[str, np.ndarray]:
