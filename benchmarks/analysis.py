@@ -1,4 +1,4 @@
-"""What the analyses cost: recording against a plain forward pass, grouping against a loop over scikit-learn.
+"""What the analyses cost: recording against a plain forward pass, grouping against a loop over scikit-learn, memory.
 
     python -m benchmarks analysis [--images 256] [--loop 8]
 
@@ -8,15 +8,20 @@ Both sides run in the same process in turns; the minimum of the CPU times counts
 import argparse
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
+from weatherglass.analysis.clusters import cluster_maps
 from weatherglass.analysis.grouping import affinity_eigenvalues, spectral_clusters, token_affinity
+from weatherglass.analysis.noise_decay import noise_decay, spectra
 from weatherglass.analysis.recording import Recorder
+from weatherglass.analysis.similarity import layer_similarity
 from weatherglass.models.predictor import TorchPredictor
 from weatherglass.randomness import Draws
+from weatherglass.types import ImageData, Preprocessing
 
 TOKENS, WIDTH, BLOCKS = 196, 384, 12
 
@@ -26,8 +31,40 @@ def main(options: list[str]) -> None:
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--loop", type=int, default=8, help="images that scikit-learn clusters; its time is scaled up")
     chosen = parser.parse_args(options)
+    memory()
     recording()
     grouping(chosen.images, chosen.loop)
+
+
+class Endless(ImageData):
+    """As many random images of 32 pixels as are asked for, made when they are read: they take no memory."""
+
+    def __init__(self, count: int) -> None:
+        self.name, self.classes, self.digest = "random", ("none",), str(count)
+        self.ids, self.labels = tuple(map(str, range(count))), np.zeros(count, dtype=np.int64)
+
+    def image(self, index: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(index)
+        return torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=generator)
+
+    def select(self, indices: Sequence[int], selection: str) -> "Endless":
+        raise NotImplementedError
+
+
+def memory() -> None:
+    """Peak memory of similarity, spectra, noise decay and clusters on 128 images, and what eight times as many add."""
+    module = VisionTransformer(img_size=32, patch_size=4, embed_dim=96, depth=6, num_heads=4, num_classes=10)
+    predictor = TorchPredictor(module, name="vit", classes=10, device="cpu", preprocessing=Preprocessing(size=(32, 32)))
+    for name, study in (
+        ("similarity", lambda data: layer_similarity(predictor, data)),
+        ("spectra", lambda data: spectra(predictor, data)),
+        ("noise decay", lambda data: noise_decay(predictor, data, draws=1)),
+        ("clusters", lambda data: cluster_maps(predictor, data)),
+    ):
+        study(Endless(128))
+        few = peak()
+        study(Endless(1024))
+        print(f"{name}: peak {few:.0f} MiB on 128 images, {peak() - few:+.1f} MiB on 1,024")
 
 
 def recording() -> None:

@@ -1,5 +1,7 @@
 """Clusters on images, rollout, class activation, and what silencing saves."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import timm
@@ -10,9 +12,12 @@ from weatherglass.analysis.attention_distance import AttentionDistance
 from weatherglass.analysis.attention_maps import attention_rollout, class_activation
 from weatherglass.analysis.clusters import cluster_maps, contact_sheet
 from weatherglass.analysis.lesions import Lesioned
+from weatherglass.analysis.masks import HasMasks
 from weatherglass.analysis.redundancy import cost_of
 from weatherglass.corruptions.disturbance import parse_corruption
 from weatherglass.data.images import ArrayImages
+from weatherglass.data.load import load_data
+from weatherglass.data.masked import MaskedImages
 from weatherglass.errors import UserError
 from weatherglass.models.predictor import TorchPredictor
 from weatherglass.types import Preprocessing
@@ -92,3 +97,17 @@ def test_cost_adds_up(predictor: TorchPredictor) -> None:
     assert shares == sorted(shares)  # pyright: ignore
     everything = cost.kept(Lesioned(tuple(f"blocks.{i}" for i in range(4))))
     assert everything is not None and 0 < everything < 0.3
+
+
+def test_clusters_are_compared_with_masks_and_keep_them_in_a_subset(predictor: TorchPredictor) -> None:
+    data = load_data(str(Path(__file__).parents[2] / "examples" / "masked_images.py") + ":shapes", limit=6)
+    assert isinstance(data, HasMasks)
+    assert (data.mask(0) == 1).any()
+    found = cluster_maps(predictor, data, clusters=2, layers=[0, 4], pictures=2)
+    assert found.overlap is not None and found.rand is not None
+    assert found.overlap.shape == found.rand.shape == (6, 2)
+    assert ((found.overlap > 0) & (found.overlap <= 1)).all()
+    assert len(found.images) == 2
+    wrong = MaskedImages(data, lambda sample: torch.zeros(3, 3, dtype=torch.uint8))
+    with pytest.raises(UserError, match="32x32"):
+        wrong.mask(0)

@@ -1,29 +1,41 @@
 """The contract of the structure finder, over many architectures, and what it says where it must refuse."""
 
+from pathlib import Path
+
 import pytest
 import timm
 import torch
 from architectures import ARCHITECTURES, Architecture
 from torch import Tensor, nn
 
+from weatherglass.analysis.layouts import single_tensor
 from weatherglass.analysis.lesions import lesion
 from weatherglass.analysis.structure import Structure, UnreadableStructure, find_structure
 from weatherglass.errors import UserError
 
-READ = [one for one in ARCHITECTURES if one.blocks]
-REFUSED = [one for one in ARCHITECTURES if not one.blocks]
+PAGE = Path(__file__).parents[2] / "docs" / "analysis.md"
 
 
-def named(architecture: Architecture) -> str:
-    return architecture.name
+def cases(*, read: bool) -> list[object]:
+    """The architectures that are read, or refused; the large ones for the slow run."""
+    chosen = [one for one in ARCHITECTURES if bool(one.blocks) == read]
+    return [pytest.param(one, id=one.name, marks=[pytest.mark.slow] if one.slow else []) for one in chosen]
 
 
-def test_at_least_25_architectures_are_read() -> None:
-    assert len(READ) >= 25
+def test_at_least_25_architectures_are_read_in_every_run() -> None:
+    assert sum(bool(one.blocks) and not one.slow for one in ARCHITECTURES) >= 25
+
+
+def test_the_page_names_every_architecture_and_every_reason() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert not [one.name for one in ARCHITECTURES if f"`{one.name}`" not in page]
+    assert not [one.name for one in ARCHITECTURES if one.refused not in page]
+    read = [one for one in ARCHITECTURES if one.blocks]
+    assert f"{len(read)} are read, {len(ARCHITECTURES) - len(read)} are refused" in page
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("architecture", READ, ids=named)
+@pytest.mark.parametrize("architecture", cases(read=True))
 def test_blocks_are_found_and_become_the_identity(architecture: Architecture) -> None:
     torch.manual_seed(0)
     model = timm.create_model(architecture.name, **architecture.options).eval()
@@ -42,8 +54,8 @@ def check_identity(model: nn.Module, images: Tensor, structure: Structure, name:
     """With its branches silenced the block passes on what it got."""
     seen: list[tuple[Tensor, Tensor]] = []
 
-    def keep(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        seen.append((inputs[stream].clone(), output.clone()))
+    def keep(_: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        seen.append((inputs[stream].clone(), single_tensor(output).clone()))
 
     handle = model.get_submodule(name).register_forward_hook(keep)
     with torch.no_grad():
@@ -58,8 +70,9 @@ def check_identity(model: nn.Module, images: Tensor, structure: Structure, name:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("architecture", REFUSED, ids=named)
+@pytest.mark.parametrize("architecture", cases(read=False))
 def test_what_cannot_be_read_is_refused_with_the_reason(architecture: Architecture) -> None:
+    assert architecture.refused
     model = timm.create_model(architecture.name, **architecture.options)
     with pytest.raises(UnreadableStructure, match="residual_branches"):
         find_structure(model, architecture.size)

@@ -63,6 +63,9 @@ TELLING = {
 }
 """Parts of names that tell what a module mixes."""
 
+PARTS = {"qkv": TOKEN_MIXING, "fc1": CHANNEL_MIXING, "fc2": CHANNEL_MIXING}
+"""Names of linear maps that tell which branch they belong to, in blocks that hold them without a module around."""
+
 
 def kind_told_by(name: str) -> str | None:
     return next((kind for kind, words in TELLING.items() if any(word in name for word in words)), None)
@@ -79,9 +82,10 @@ def branch_kinds(module: nn.Module, branches: Sequence[str]) -> list[str]:
     kinds: list[str | None] = []
     told: list[str] = []
     for name, _ in module.named_children():
-        told += [kind] if (kind := kind_told_by(name)) else []
+        own = kind_told_by(name) or PARTS.get(name)
+        told += [own] if own else []
         if name in branches:
-            kinds.append(kind_told_by(name) or (told[-1] if told else None))
+            kinds.append(told[-1] if told else None)
             told = []
     fallback = TOKEN_MIXING if CHANNEL_MIXING in kinds else MIXED
     return [kind or fallback for kind in kinds]

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from weatherglass.analysis.clusters import ClusterMaps, cluster_maps, contact_sheet
+from weatherglass.analysis.masks import HasMasks
 from weatherglass.errors import UserError
 from weatherglass.evaluation.conditions import parse_disturbance
 from weatherglass.evaluation.studies import Card, Figure, Finding, Row, Sheet, Study
@@ -14,6 +16,7 @@ from weatherglass.report import analysis_figures as figures
 from weatherglass.report.analysis_figures import Axis
 from weatherglass.studies.bench import Bench
 from weatherglass.studies.evidence import beyond, mean_estimate
+from weatherglass.types import ImageData
 
 CARD = Card(
     name="clusters",
@@ -66,9 +69,20 @@ def study(bench: Bench, settings: ClusterSettings = ClusterSettings()) -> Study:
         caption = f"{predictor.name}: each row an image, then its clusters after {names}."
         sheets.append(Sheet(f"clusters_{file_name(predictor.name)}", caption, figures.png_of(contact_sheet(found))))
         findings += _findings(found)
+    choices = vars(settings) | {"masks": _digest_of_masks(bench.images)}
     return bench.study(
-        CARD, vars(settings), tables={"clusters": rows}, figures=_figures(rows), findings=findings, sheets=sheets
+        CARD, choices, tables={"clusters": rows}, figures=_figures(rows), findings=findings, sheets=sheets
     )
+
+
+def _digest_of_masks(data: ImageData) -> str:
+    """What the masks were; 'none' without any."""
+    if not isinstance(data, HasMasks):
+        return "none"
+    digest = blake2b(digest_size=16)
+    for index in range(len(data)):
+        digest.update(data.mask(index).numpy().tobytes())
+    return f"{digest.hexdigest()}, background {data.background}"
 
 
 def _rows(found: ClusterMaps) -> list[Row]:
@@ -134,5 +148,5 @@ def _figures(rows: Sequence[Row]) -> list[Figure]:
 
 def file_name(model: str) -> str:
     """The model's name as part of a file's name."""
-    last = PurePosixPath(model).name
+    last = PurePosixPath(model).name.replace(".py:", "_")
     return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in last)
