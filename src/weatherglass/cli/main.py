@@ -33,6 +33,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "spatial": ("weatherglass.cli.spatial", "Accuracy over angle and shift, the worst of them, shifts within a patch."),
     "perturbations": ("weatherglass.cli.perturbations", "Draw and describe what an attack changes, model by model."),
     "shape-bias": ("weatherglass.cli.shape_bias", "Does a model follow shape or texture? Cue-conflict stimuli."),
+    "conflict-stimuli": (
+        "weatherglass.cli.conflict_stimuli",
+        "Make stimuli: one class's shape, another's texture.",
+    ),
     "validate": (
         "weatherglass.cli.validate",
         "Is a folder the data set it claims to be? Finds missing or doubled classes.",

@@ -18,21 +18,19 @@ if TYPE_CHECKING:
 def command(models: tuple[str, ...], data: str, store: str, output: Path | None, device: str) -> None:
     """Shape bias of MODELS on stimuli whose shape is of one category and whose texture of another.
 
-    A decision is the category of 16 with the largest mean probability; stimuli with agreeing cues are left out.
+    A decision is the category of 16 with the largest mean probability, or the model's own class on stimuli made of
+    its classes (weatherglass conflict-stimuli); stimuli with agreeing cues are left out.
     """
     from weatherglass.cli.progress import Terminal
     from weatherglass.data.load import load_data
-    from weatherglass.evaluation.evaluate import EvaluationSettings, evaluate
+    from weatherglass.evaluation.evaluate import evaluate
     from weatherglass.evaluation.texture import texture_summary
     from weatherglass.models.load import load_predictor
 
     stimuli = load_data(data)
     predictors = [load_predictor(model, device=device) for model in models]
-    settings = EvaluationSettings(outputs="categories16")
     with Terminal() as terminal:
-        done = evaluate(
-            predictors, data=stimuli, store=store, disturbances=["clean"], settings=settings, listener=terminal
-        )
+        done = evaluate(predictors, data=stimuli, store=store, disturbances=["clean"], listener=terminal)
     summaries = [texture_summary(run) for run in done.runs]
     _print(summaries)
     if output is not None:

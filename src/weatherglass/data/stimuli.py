@@ -1,8 +1,10 @@
 """Stimuli that set texture against shape: `SHAPE/SHAPEn-TEXTUREm.png`, in a folder or a zip file.
 
 The file names are those of Geirhos et al. (ICLR 2019); edges and silhouettes, `CLASS/CLASSn.png`, have one cue alone.
+Stimuli of our own (`weatherglass conflict-stimuli`) bring a manifest that names other classes than the 16 categories.
 """
 
+import json
 import re
 import zipfile
 from collections.abc import Sequence
@@ -21,6 +23,9 @@ from weatherglass.data.images import FileImages, digest_of_samples
 from weatherglass.data.masks import CATEGORIES16
 from weatherglass.errors import UnreadableImage, UserError
 from weatherglass.types import ImageData
+
+MANIFEST = "stimuli.json"
+"""Lies beside stimuli of our own; its entry 'classes' names their classes."""
 
 _CUE = re.compile(r"(.*?)\d*$")
 
@@ -62,22 +67,22 @@ class ZipImages(ImageData):
 def load_cue_conflict(name: str, place: str) -> ImageData:
     """Stimuli labelled by the category of their shape. Of stimuli with two cues, only those that conflict are kept.
 
-    Raises `UserError` for names that are not made of the 16 categories.
+    Raises `UserError` for names that are not made of the 16 categories, or of the classes of the manifest.
     """
     root = Path(place).expanduser()
     files = _names(name, root)
     cues = [cues_of(file) for file in files]
-    known = set(CATEGORIES16)
+    classes = _manifest_classes(name, root) or tuple(CATEGORIES16)
+    known = [cue_name(one) for one in classes]
     strangers = [
-        file for file, (shape, texture) in zip(files, cues, strict=True) if not {shape, texture or shape} <= known
+        file for file, (shape, texture) in zip(files, cues, strict=True) if not {shape, texture or shape} <= set(known)
     ]
     if strangers:
         raise UserError(
             f"{name}: {len(strangers)} of {len(files)} stimuli, e.g. {strangers[0]}, are not named by the categories: "
-            f"SHAPEn-TEXTUREm such as cat7-elephant1. Categories: {', '.join(CATEGORIES16)}."
+            f"SHAPEn-TEXTUREm such as cat7-elephant1. Categories: {', '.join(classes)}."
         )
-    classes = tuple(CATEGORIES16)
-    labels = np.array([classes.index(shape) for shape, _ in cues], dtype=np.int64)
+    labels = np.array([known.index(shape) for shape, _ in cues], dtype=np.int64)
     data = (
         ZipImages(name, root, files, labels, classes)
         if root.is_file()
@@ -89,10 +94,29 @@ def load_cue_conflict(name: str, place: str) -> ImageData:
     return data.select(conflicting, f"the {len(conflicting)} of {len(files)} with conflicting cues")
 
 
+def cue_name(name: str) -> str:
+    """A class name as it stands in file names: without dashes and slashes, and never ending in a digit."""
+    plain = re.sub(r"[-/\\\\]", "_", name.strip())
+    return f"{plain}_" if plain[-1:].isdigit() else plain
+
+
 def cues_of(sample: str) -> tuple[str, str | None]:
     """Shape and texture in a stimulus's name: 'cat/cat7-elephant1.png' is ('cat', 'elephant'); no texture: None."""
     shape, dash, texture = PurePosixPath(sample).stem.partition("-")
     return _category(shape), _category(texture) if dash else None
+
+
+def _manifest_classes(name: str, root: Path) -> tuple[str, ...] | None:
+    """The classes that a manifest names; None where there is no manifest."""
+    try:
+        if root.is_file():
+            with zipfile.ZipFile(root) as archive:
+                text = archive.read(MANIFEST).decode() if MANIFEST in archive.namelist() else None
+        else:
+            text = (root / MANIFEST).read_text() if (root / MANIFEST).is_file() else None
+        return None if text is None else tuple(str(one) for one in json.loads(text)["classes"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{name}: {MANIFEST} does not list the classes of the stimuli: {error}.") from error
 
 
 def _category(cue: str) -> str:

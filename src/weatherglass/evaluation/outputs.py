@@ -22,7 +22,7 @@ def decide(predictor: Predictor, data: ImageData, outputs: str = "auto") -> tupl
     clean accuracy on the same 200 classes. Raises `UserError` for an unknown choice, a model without 1,000 outputs,
     or data without a single image of the classes.
     """
-    choice = usual_outputs(data) if outputs == "auto" else outputs
+    choice = usual_outputs(data, predictor) if outputs == "auto" else outputs
     if choice not in OUTPUTS:
         raise UnknownName("choice of outputs", choice, OUTPUTS)
     if data.task != "classification" and choice != "all":
@@ -44,9 +44,16 @@ def decide(predictor: Predictor, data: ImageData, outputs: str = "auto") -> tupl
     return masked(predictor, mask, choice), _restricted(check_classes(data, predictor), mask, choice)
 
 
-def usual_outputs(data: ImageData) -> str:
-    """What 'auto' means for this data, from its kind."""
-    return USUAL.get(data.name.partition(":")[0], "all")
+def usual_outputs(data: ImageData, predictor: Predictor) -> str:
+    """What 'auto' means for this data, from its kind.
+
+    Stimuli whose classes are the model's own, or are not among the 16 categories, are decided by all outputs.
+    """
+    choice = USUAL.get(data.name.partition(":")[0], "all")
+    if choice == "categories16":
+        own = set(data.classes) <= set(predictor.class_names or ())
+        return "all" if own or not set(data.classes) <= set(CATEGORIES16) else choice
+    return choice
 
 
 def _competing(predictor: Predictor, data: ImageData) -> tuple[Predictor, ImageData]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weatherglass.data.masks import CATEGORIES16
-from weatherglass.data.stimuli import cues_of
+from weatherglass.data.stimuli import cue_name, cues_of
 from weatherglass.errors import UserError
 from weatherglass.evaluation.runs import Run
 from weatherglass.metrics.shape_bias import ShapeBias, shape_bias
@@ -25,24 +25,29 @@ class TextureSummary:
 def texture_summary(run: Run, disturbance: str = "clean") -> TextureSummary:
     """Read the decisions of a run on stimuli; the cues are in the sample ids.
 
-    Raises `UserError` for a run that was not measured on cue-conflict stimuli with the 16 categories.
+    Raises `UserError` for a run that was not measured on stimuli of its classes, or of the 16 categories.
     """
-    if not run.protocol.classes.startswith("categories16"):
+    names = [cue_name(name) for name in _classes(run)]
+    seen = run.observations(disturbance)
+    cues = [cues_of(sample) for sample in seen.ids]
+    if not {cue for pair in cues for cue in pair if cue is not None} <= set(names):
         raise UserError(
             f"'{run.name}' was measured with outputs '{run.protocol.classes}', not with the 16 categories: "
             f"weatherglass shape-bias {run.model} --data cue-conflict:FOLDER"
         )
-    seen = run.observations(disturbance)
-    names = list(CATEGORIES16)
-    cues = [cues_of(sample) for sample in seen.ids]
     if any(texture is None for _, texture in cues):
         raise UserError(f"The stimuli of '{run.name}' have one cue alone; their accuracy is the ordinary top-1.")
     shapes = np.array([names.index(shape) for shape, _ in cues])
     textures = np.array([names.index(texture) for _, texture in cues if texture is not None])
     decisions = seen.columns["prediction"].astype(np.int64)
     by_category = {}
-    for position, name in enumerate(names):
+    for position, name in enumerate(_classes(run)):
         rows = (shapes == position) & (textures != position)
         if rows.any():
             by_category[name] = shape_bias(decisions[rows], shapes[rows], textures[rows])
     return TextureSummary(run.model, disturbance, shape_bias(decisions, shapes, textures), by_category)
+
+
+def _classes(run: Run) -> tuple[str, ...]:
+    """What the decisions are numbers of."""
+    return tuple(CATEGORIES16) if run.protocol.classes.startswith("categories16") else run.manifest.classes
