@@ -73,7 +73,8 @@ def measured(
 def facts(path: Path) -> tuple[int, float, int]:
     """Parameters; accuracy on all test images after training, and their number."""
     with safe_open(path, framework="pt") as file:
-        names = [name for name in file.keys() if "running_" not in name and "num_batches" not in name]
+        every = file.keys()
+        names = [name for name in every if "running_" not in name and "num_batches" not in name]
         size = sum(int(np.prod(file.get_slice(name).get_shape())) for name in names)
         scores = json.loads(file.metadata()["weatherglass.model"])["scores"]
     return size, scores["accuracy"], int(scores["images"])
@@ -128,19 +129,19 @@ def families(summaries: dict[tuple[str, int], Summary]) -> None:
         print(f"| {recipe}, {seed} | {' | '.join(percent(summary.families[name]) for name in names)} |")
 
 
+def difference(found: Comparison, metric: str) -> str:
+    one = found.aggregates[metric]
+    span = one.difference
+    return f"{100 * span.value:+.1f} [{100 * span.low:+.1f}, {100 * span.high:+.1f}] {one.verdict}"
+
+
 def comparisons(runs: dict[tuple[str, int], Run]) -> None:
     print("\n| second against first | seed | clean | corrupted | retention |\n|---|---:|---|---|---|")
     for first, second in PAIRS:
-        for seed in sorted(
-            {seed for name, seed in runs if name == first} & {seed for name, seed in runs if name == second}
-        ):
-            found: Comparison = compare(runs[first, seed], runs[second, seed], reference=None)
-            cells = []
-            for metric in ("top1", "corrupted", "retention"):
-                one = found.aggregates[metric]
-                cells.append(
-                    f"{100 * one.difference.value:+.1f} [{100 * one.difference.low:+.1f}, {100 * one.difference.high:+.1f}] {one.verdict}"
-                )
+        seeds = [{seed for name, seed in runs if name == one} for one in (first, second)]
+        for seed in sorted(seeds[0] & seeds[1]):
+            found = compare(runs[first, seed], runs[second, seed], reference=None)
+            cells = [difference(found, metric) for metric in ("top1", "corrupted", "retention")]
             print(f"| {second} against {first} | {seed} | {' | '.join(cells)} |")
 
 
