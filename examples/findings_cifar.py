@@ -96,9 +96,7 @@ def over_seeds(cells: list[str], values: list[float]) -> str:
 def table(
     networks: Networks, summaries: dict[tuple[str, int], Summary], shifted: dict[tuple[str, int], Summary]
 ) -> None:
-    print(
-        "| recipe | parameters | seeds | clean, 10,000 images | corrupted, 15 | corrupted, 17 | retention | mCE | shift |"
-    )
+    print("| recipe | parameters | seeds | clean, 10,000 | corrupted, 15 | corrupted, 17 | retention | mCE | shift |")
     print("|---|---:|---:|---|---|---|---|---|---|")
     for recipe in dict.fromkeys(name for name, _ in networks):
         seeds = [seed for name, seed in networks if name == recipe]

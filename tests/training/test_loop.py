@@ -104,6 +104,16 @@ def test_the_folder_holds_what_evaluation_needs(whole: Training) -> None:
     assert len(rows) == 2
 
 
+def test_a_finished_training_is_left_as_it_is_and_lost_weights_are_written_again(whole: Training) -> None:
+    written = whole.folder.weights.read_bytes()
+    changed = whole.folder.weights.stat().st_mtime_ns
+    run(small(), whole.folder.path)
+    assert whole.folder.weights.stat().st_mtime_ns == changed
+    whole.folder.weights.unlink()
+    run(small(), whole.folder.path)
+    assert whole.folder.weights.read_bytes() == written
+
+
 def test_the_weights_say_where_they_come_from(whole: Training) -> None:
     from safetensors import safe_open
 

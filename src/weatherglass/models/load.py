@@ -15,6 +15,7 @@ from weatherglass.models.names import ALIASES, MODELS, model_name
 from weatherglass.models.predictor import TorchPredictor
 from weatherglass.models.preprocessing import PreprocessingOverride, from_timm_config
 from weatherglass.models.segmenter_names import HEADS, is_segmenter
+from weatherglass.models.trained import TRAINED_MODELS, build_trained_model
 from weatherglass.types import Predictor, Preprocessing
 from weatherglass.user_code import call_user_factory, names_user_code
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from weatherglass.models.load_segmenter import BuiltSegmenter
 
 FORMS = (
-    "timm/NAME, torchvision/NAME, fan_*, digits_vit, HEAD/BACKBONE (segmenters), huggingface/FOLDER (segmenters), "
-    "path/to/file.py:factory, package.module:factory, "
+    "timm/NAME, torchvision/NAME, fan_*, digits_vit, cifar10_fan_vit, HEAD/BACKBONE (segmenters), "
+    "huggingface/FOLDER (segmenters), path/to/file.py:factory, package.module:factory, "
     "a .safetensors file that `weatherglass train` wrote, or a file that ends in .onnx, .pt2 or .torchscript"
 )
 EXPORTED_ENDINGS = (".onnx", ".pt2", ".torchscript", ".ts", ".pt", ".jit")
@@ -145,6 +146,10 @@ def _build(
     if spec in DIGITS_MODELS:
         _refuse(spec, classes=classes)
         return _from_digits(spec, trained=published)
+    if spec in TRAINED_MODELS:
+        _refuse(spec, classes=classes)
+        module, description = build_trained_model(spec, trained=published)
+        return _Network(module, description.preprocessing, description.class_names)
     if spec in MODELS or spec in ALIASES or spec.startswith("fan_"):
         return _from_ours(spec, published, classes)
     raise UserError(_unknown_form(spec))
@@ -295,7 +300,7 @@ def _unknown_form(spec: str) -> str:
         return f"There is no model '{spec}'. Did you mean torchvision/{spec}?"
     from difflib import get_close_matches
 
-    near = get_close_matches(spec, (*DIGITS_MODELS, *MODELS, *ALIASES), n=2, cutoff=0.7)
+    near = get_close_matches(spec, (*DIGITS_MODELS, *TRAINED_MODELS, *MODELS, *ALIASES), n=2, cutoff=0.7)
     head, slash, backbone = spec.partition("/")
     near += [f"{one}/{backbone}" for one in get_close_matches(head, HEADS, n=1, cutoff=0.7) if slash]
     near += [f"timm/{name}" for name in get_close_matches(spec, timm.list_models(), n=3)]

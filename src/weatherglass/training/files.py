@@ -111,6 +111,19 @@ def write_weights(
         raise UserError(f"The weights {path} could not be written ({_first_line(error)}).") from error
 
 
+def steps_of_weights(path: Path) -> int | None:
+    """After how many steps the weights in a file were written; None where there is no such file."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads((file.metadata() or {})["weatherglass.training"])["steps"]
+    except (SafetensorError, KeyError, ValueError):
+        return None
+
+
 def write_metrics(path: Path, history: list[dict[str, float]]) -> None:
     """One row an epoch, with the columns of all rows."""
     columns = list(dict.fromkeys(key for row in history for key in row))

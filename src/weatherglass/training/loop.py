@@ -19,7 +19,7 @@ from weatherglass.errors import UserError
 from weatherglass.models.predictor import PRECISIONS
 from weatherglass.randomness import Draws
 from weatherglass.training.distributed import Group
-from weatherglass.training.files import Folder, write_metrics, write_weights
+from weatherglass.training.files import Folder, steps_of_weights, write_metrics, write_weights
 from weatherglass.training.interruption import Interrupted, StopRequest, stop_requests
 from weatherglass.training.objective import Objective
 from weatherglass.training.optimisation import make_average, make_optimiser, make_schedule
@@ -270,7 +270,8 @@ def train(
     with stop_requests() as requested, _own_random_numbers():
         while not training.finished:
             _epoch(training, requested, listener, workers, score_every)
-    if group.leads and training.history:  # a run that was killed between its last checkpoint and these files
+    if group.leads and steps_of_weights(place.weights) != training.step:
+        # The process was killed between its last checkpoint and these files.
         write_metrics(place.metrics, training.history)
         training.write_result()
     return training
