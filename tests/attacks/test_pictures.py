@@ -8,6 +8,8 @@ from weatherglass.attacks.pictures import (
     coherence,
     describe,
     foreground_concentration,
+    mean_magnitude,
+    mean_spectrum,
     panel,
     picture_of,
     ring_spectrum,
@@ -58,6 +60,17 @@ def test_foreground_concentration() -> None:
     assert foreground_concentration(magnitude, foreground).tolist() == pytest.approx([1.0, 4.0])
 
 
+def test_means_over_images() -> None:
+    perturbation = torch.zeros(2, 3, 8, 8)
+    perturbation[0, :, 2, 3], perturbation[1, :, 2, 3] = 0.5, -0.5
+    assert mean_magnitude(perturbation)[2, 3] == 0.5
+    assert mean_magnitude(perturbation).sum() == 0.5
+    wave = torch.cos(2 * torch.pi * 2 / 8 * torch.arange(8)).expand(1, 3, 8, 8)
+    spectrum = mean_spectrum(wave)
+    assert spectrum.argmax().item() in (4 * 8 + 2, 4 * 8 + 6)  # two cycles across, none down
+    assert spectrum[4, 4] == pytest.approx(0, abs=1e-4)
+
+
 def test_pictures_are_grey_where_nothing_changes() -> None:
     perturbation = torch.zeros(3, 2, 2)
     perturbation[0, 0, 0] = 0.1
@@ -65,5 +78,6 @@ def test_pictures_are_grey_where_nothing_changes() -> None:
     assert picture[0, 0, 0] == 1
     assert picture[1, 1, 1] == 0.5
     sheet = panel(torch.rand(2, 3, 4, 4), [noise(2, 3, 4, 4)] * 3, enlarge=2)
-    assert sheet.shape == (3, 2 * 12, 4 * 12)
+    assert sheet.shape == (3, 4 * 12, 4 * 12)  # two images, their mean and the spectrum
+    assert panel(torch.rand(5, 3, 4, 4), [noise(5, 3, 4, 4)], shown=1).shape == (3, 3 * 8, 2 * 8)
     assert 0 <= float(sheet.min()) <= float(sheet.max()) <= 1

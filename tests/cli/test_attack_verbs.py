@@ -1,5 +1,6 @@
 """The verbs around attacks, called in this process."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from weatherglass.cli.main import weatherglass
+from weatherglass.data.load import load_data
 from weatherglass.errors import UserError
 
 
@@ -26,9 +28,29 @@ def test_perturbations_are_drawn_and_described(tmp_path: Path) -> None:
     assert "digits_cnn: border score" in said
     assert "10 images under pgd-2@8/255" in said
     panel = np.asarray(Image.open(output))
-    assert panel.shape == (2 * 132, 3 * 132, 3)
+    assert panel.shape == (4 * 132, 3 * 132, 3)  # two images, mean magnitude, mean spectrum
     with pytest.raises(UserError, match="another --patch"):
         call(*("perturbations", "digits_cnn", "--data", "digits:test", "--limit", "10", "--patch", "30"))
+
+
+def test_masks_tell_how_much_falls_on_the_object(tmp_path: Path) -> None:
+    data = load_data("digits:test", limit=6)
+    arguments = ("perturbations", "digits_cnn", "--data", "digits:test", "--limit", "6", "--patch", "4")
+    arguments = (*arguments, "--attack", "fgsm@8/255", "--output", str(tmp_path / "panel.png"))
+    masks = tmp_path / "masks"
+    with pytest.raises(UserError, match="has no mask for"):
+        call(*arguments, "--masks", str(masks))
+    for sample in data.ids:
+        path = (masks / sample).with_suffix(".png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (32, 32), 255).save(path)
+    said = call(*arguments, "--masks", str(masks), "--json")
+    everywhere = json.loads(said[: said.rindex("}") + 1])["digits_cnn"]
+    assert everywhere["foreground_gradient"] == pytest.approx(1)
+    assert len(everywhere["border_scores"]) == 4
+    for index, sample in enumerate(data.ids):
+        Image.fromarray((data.image(index)[0] > 60).numpy()).save((masks / sample).with_suffix(".png"))
+    assert "foreground" in call(*arguments, "--masks", str(masks))
 
 
 def test_a_folder_is_validated(tmp_path: Path) -> None:

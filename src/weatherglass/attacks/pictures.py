@@ -100,17 +100,35 @@ def picture_of(perturbation: Float[Tensor, "3 height width"], largest: float) ->
     return (0.5 + perturbation / (2 * max(largest, 1e-12))).clamp(0, 1)
 
 
-def panel(images: Images, perturbations: list[Perturbations], enlarge: int = 1) -> Float[Tensor, "3 height width"]:
+def mean_magnitude(perturbations: Perturbations) -> Float[Tensor, "height width"]:
+    """Mean over images and channels of |delta|: where all perturbations are large."""
+    return perturbations.abs().mean(dim=(0, 1))
+
+
+def mean_spectrum(perturbations: Perturbations) -> Float[Tensor, "height width"]:
+    """Mean amplitude over images and channels by spatial frequency, frequency 0 in the middle."""
+    return torch.fft.fftshift(torch.fft.fft2(perturbations.double()).abs().mean(dim=(0, 1))).float()
+
+
+def panel(
+    images: Images, perturbations: list[Perturbations], enlarge: int = 1, shown: int | None = None
+) -> Float[Tensor, "3 height width"]:
     """One row an image, and its picture under each model in the columns; all share one scale.
 
-    The first column is the image. `enlarge` repeats every pixel so many times along both axes.
+    The first column is the image. Below the first `shown` images (None: all) stand, over all of them, the mean image,
+    the mean magnitude of each column from black (0) to white (its largest), and its mean spectrum on a logarithmic
+    scale. `enlarge` repeats every pixel so many times along both axes.
     """
     largest = max(float(one.abs().max()) for one in perturbations)
-    rows = []
-    for index, image in enumerate(images):
-        cells = [image, *(picture_of(one[index], largest) for one in perturbations)]
-        rows.append(torch.cat([_framed(cell, enlarge) for cell in cells], dim=2))
-    return torch.cat(rows, dim=1)
+    rows = [[image, *(picture_of(one[k], largest) for one in perturbations)] for k, image in enumerate(images[:shown])]
+    rows.append([images.mean(dim=0), *(_grey(mean_magnitude(one)) for one in perturbations)])
+    rows.append([torch.ones_like(images[0]), *(_grey(mean_spectrum(one).log1p()) for one in perturbations)])
+    return torch.cat([torch.cat([_framed(cell, enlarge) for cell in row], dim=2) for row in rows], dim=1)
+
+
+def _grey(values: Float[Tensor, "height width"]) -> Float[Tensor, "3 height width"]:
+    """Values from 0 up as brightness, the largest white."""
+    return (values / values.max().clamp(min=1e-30)).clamp(0, 1).expand(3, -1, -1)
 
 
 def _framed(image: Float[Tensor, "3 height width"], enlarge: int) -> Float[Tensor, "3 height width"]:

@@ -9,10 +9,18 @@ import click
 @click.option("--attack", "attack_text", default="pgd:exit=never@4/255", show_default=True, help="What is transferred.")
 @click.option("--store", default="runs/transfer", show_default=True, help="Keeps the results and the images.")
 @click.option("--limit", type=click.IntRange(1), help="Measure a class-balanced subset of so many images.")
+@click.option("--preprocessing", help="Overrides the models' own, so that all see the same pixels: 'geometry none' ...")
 @click.option("--seed", default=0, show_default=True, help="Seed of the attack and of the subset.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
 def command(
-    models: tuple[str, ...], data: str, attack_text: str, store: str, limit: int | None, seed: int, device: str
+    models: tuple[str, ...],
+    data: str,
+    attack_text: str,
+    store: str,
+    limit: int | None,
+    preprocessing: str | None,
+    seed: int,
+    device: str,
 ) -> None:
     """Attack each of MODELS and show the adversarial images to all of them.
 
@@ -24,10 +32,12 @@ def command(
     from weatherglass.evaluation.evaluate import EvaluationSettings
     from weatherglass.evaluation.transfer import measure_transfer
     from weatherglass.models.load import load_predictor
+    from weatherglass.models.preprocessing import PreprocessingOverride
 
     attack = parse_attack(attack_text)
     images = load_data(data, limit=limit, seed=seed)
-    predictors = [load_predictor(model, device=device) for model in models]
+    override = PreprocessingOverride.parse(preprocessing) if preprocessing else None
+    predictors = [load_predictor(model, device=device, preprocessing=override) for model in models]
     with Terminal() as terminal:
         matrix, _ = measure_transfer(
             predictors, attack, data=images, store=store, settings=EvaluationSettings(seed=seed), listener=terminal
