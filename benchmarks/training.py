@@ -75,7 +75,7 @@ def our_step(recipe: Recipe, objective: Classification, batch: Any, *, fused: bo
         training._autocast = lambda: torch.autocast("cpu", torch.bfloat16)  # pyright: ignore[reportPrivateUsage]
 
     def step() -> None:
-        training.update(iter([(batch[0].clone(), batch[1])]))
+        training.update([(batch[0].clone(), batch[1])])
 
     return step
 

@@ -46,9 +46,9 @@ def step_once(recipe: Recipe, folder: Path) -> Training:
     with torch.random.fork_rng(devices=[]):
         training.schedule.step_update(training.steps_an_epoch)
         objective = training.objective
-        batches = iter([objective.collate([objective.dataset[place] for place in training.places(0)[0]])])
+        batch = objective.collate([objective.dataset[place] for place in training.places(0)[0]])
         training.step = training.steps_an_epoch  # in the middle of the warm-up, where the rate is not nearly 0
-        training.update(batches)
+        training.update([batch])
     training.check_losses()
     changed = [not torch.equal(old, new) for old, new in zip(before, training.model.parameters(), strict=True)]
     assert sum(changed) > 0.9 * len(changed)

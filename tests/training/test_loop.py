@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,8 @@ class Breaks(Listener):
 
     def stepped(self, training: Training, pace: Pace) -> None:
         if training.step == self.step and self.how == "SIGTERM":
+            for child in active_children():  # as when a scheduler stops a whole group
+                os.kill(child.pid or 0, signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGTERM)
         elif training.step == self.step:
             raise RuntimeError("the machine went away")

@@ -5,7 +5,7 @@ checkpoint needs of it, and a run that was interrupted anywhere equals one that 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,17 +157,14 @@ class Training:
             for part in parts
         ]
 
-    def update(self, batches: Iterator[Any]) -> float:
-        """One step: gradients of all parts, one update of weights and average. Returns seconds waited for samples."""
-        recipe, waited = self.recipe, 0.0
+    def update(self, parts: Sequence[Any]) -> None:
+        """One step: gradients of all parts of this process's share, one update of weights and average."""
+        recipe = self.recipe
         self.schedule.step_update(self.step)
         self.optimiser.zero_grad()
         key = int(Draws(recipe.seed, (self.step,), "training step").stream_keys("batch")[0])
         total = torch.zeros((), device=self.group.device)
-        for part in range(recipe.accumulate):
-            started = time.perf_counter()
-            batch = next(batches)
-            waited += time.perf_counter() - started
+        for part, batch in enumerate(parts):
             torch.manual_seed((key + 1 + self.group.rank * recipe.accumulate + part) & (2**63 - 1))
             last = part == recipe.accumulate - 1
             with self._gradients_kept_here(not last), self._autocast():
@@ -183,7 +180,6 @@ class Training:
             self.average.update(self.model)
         self.losses[self.step % self.steps_an_epoch] = total
         self.step += 1
-        return waited
 
     def scores(self, workers: int) -> dict[str, float]:
         """Of the average, where there is one, and of the weights themselves."""
@@ -286,11 +282,13 @@ def _epoch(training: Training, requested: StopRequest, listener: Listener, worke
     )
     started = time.perf_counter()
     while training.epoch == epoch:
-        before = time.perf_counter()
-        waited = training.update(batches)
+        begun = time.perf_counter()
+        parts = _fetched(batches, training, requested)
+        ready = time.perf_counter()
+        training.update(parts)
         pace.samples += training.recipe.batch
-        pace.waited += waited
-        pace.worked += time.perf_counter() - before - waited
+        pace.waited += ready - begun
+        pace.worked += time.perf_counter() - ready
         listener.stepped(training, pace)
         if training.step % CHECKED_EVERY == 0:
             training.check_losses()
@@ -319,6 +317,18 @@ def _epoch(training: Training, requested: StopRequest, listener: Listener, worke
     listener.epoch_ended(training, row)
     if not training.finished and training.group.any(requested.raised):
         raise Interrupted
+
+
+def _fetched(batches: Iterator[Any], training: Training, requested: StopRequest) -> list[Any]:
+    """The parts of the next step. Who stops a whole group of processes ends the loading ones too: state is saved."""
+    try:
+        return [next(batches) for _ in range(training.recipe.accumulate)]
+    except RuntimeError:
+        time.sleep(0.1)  # our own signal may be on its way
+        if not requested.raised:
+            raise
+        training.save()
+        raise Interrupted from None
 
 
 def _stops(training: Training, requested: StopRequest) -> bool:
