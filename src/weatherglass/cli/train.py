@@ -4,14 +4,16 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from weatherglass.training.loop import Training
+    from weatherglass.training.objective import Objective
     from weatherglass.training.progress import Listener
     from weatherglass.training.recipe import Recipe
+    from weatherglass.types import ImageData
 
 
 @click.command("train")
@@ -65,7 +67,6 @@ def command(
         raise UserError("train needs --data KIND:PATH, for example cifar10:FOLDER. See: weatherglass list data")
     import torch
 
-    from weatherglass.training.classification import Classification
     from weatherglass.training.distributed import joined
     from weatherglass.training.loop import train
     from weatherglass.training.parts import training_and_validation
@@ -76,13 +77,26 @@ def command(
     loading = workers if workers is not None else min((os.cpu_count() or 1) - 1, 8)
     folder = output or f"runs/training/{chosen.name}"
     with joined(device) as group:
-        objective = Classification(chosen, training_data, held_out)
+        objective = _objective(chosen, training_data, held_out)
         listener = _listener(tensorboard) if group.leads else None
         done = train(
             chosen, objective, folder, group=group, workers=loading, score_every=score_every, listener=listener
         )
         if group.leads:
             _conclude(done, chosen)
+
+
+def _objective(recipe: "Recipe", data: "ImageData", validation: "ImageData | None") -> "Objective[Any]":
+    """What the recipe's network learns: to segment where it is named HEAD/BACKBONE, else to classify."""
+    from weatherglass.models.segmenter_names import is_segmenter
+
+    if is_segmenter(recipe.network.name):
+        from weatherglass.training.segmentation import Segmentation
+
+        return Segmentation(recipe, data, validation)
+    from weatherglass.training.classification import Classification
+
+    return Classification(recipe, data, validation)
 
 
 def _settings(given: tuple[str, ...]) -> dict[str, str]:
@@ -146,7 +160,8 @@ def terminal() -> "Listener":
 
         def epoch_ended(self, training: "Training", row: Mapping[str, float]) -> None:
             left = (training.recipe.epochs - training.epoch) * row["seconds"]
-            accuracy = f", accuracy {100 * row['accuracy']:.2f} %" if "accuracy" in row else ""
+            name = headline(row)
+            accuracy = f", {name} {100 * row[name]:.2f} %" if name else ""
             click.echo(
                 f"epoch {row['epoch']:.0f}/{training.recipe.epochs}: loss {row['loss']:.4f}{accuracy}, "
                 f"{row['samples/s']:,.0f} samples/s, {100 * row['waiting']:.0f} % of it waiting for samples, "
@@ -159,14 +174,21 @@ def terminal() -> "Listener":
 def _conclude(training: "Training", recipe: "Recipe") -> None:
     from weatherglass.metrics.intervals import wilson_interval
 
-    row = next((row for row in reversed(training.history) if "accuracy" in row), None)
-    if row is not None:
+    row = next((row for row in reversed(training.history) if headline(row)), None)
+    if row is not None and "miou" in row:
+        click.echo(f"{recipe.name}: mIoU {100 * row['miou']:.2f} % on {row['images']:,.0f} images it did not train on")
+    elif row is not None:
         low, high = wilson_interval(row["accuracy"], int(row["images"]))
         click.echo(
             f"{recipe.name}: {100 * row['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] of "
             f"{row['images']:,.0f} images that it did not train on"
         )
     click.echo(f"Weights: {training.folder.weights}  (weatherglass evaluate {training.folder.weights} --data ...)")
+
+
+def headline(row: "Mapping[str, float]") -> str | None:
+    """The score that is shown of an epoch, where it was scored."""
+    return next((name for name in ("accuracy", "miou") if name in row), None)
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from weatherglass.errors import UserError
+from weatherglass.models.segmenter_names import is_segmenter
 from weatherglass.types import Preprocessing
 
 METADATA_KEY = "weatherglass.model"
@@ -95,9 +96,14 @@ def build_described(path: Path, description: ModelDescription) -> nn.Module:
     """The network of a described file, with the file's weights."""
     from weatherglass.models.checkpoint import fit_checkpoint, load_checkpoint
 
-    module = build_network(
-        description.name, description.arguments, classes=description.classes, image_size=description.image_size
-    )
+    if is_segmenter(description.name):
+        from weatherglass.models.segmenter import build_named_segmenter
+
+        module: nn.Module = build_named_segmenter(description.name, description.classes, description.arguments)
+    else:
+        module = build_network(
+            description.name, description.arguments, classes=description.classes, image_size=description.image_size
+        )
     fit_checkpoint(module, load_checkpoint(path))
     return module
 

@@ -174,7 +174,8 @@ def _from_described(spec: str) -> _Network | None:
     description = describe(path)
     if description is None:
         return None
-    return _Network(build_described(path, description), description.preprocessing, description.class_names)
+    task = "segmentation" if is_segmenter(description.name) else "classification"
+    return _Network(build_described(path, description), description.preprocessing, description.class_names, task)
 
 
 def _from_ours(name: str, published: bool, classes: int | None) -> _Network:

@@ -79,7 +79,7 @@ def _from_hugging_face(spec: str, folder: str, classes: int | None) -> BuiltSegm
     try:
         import transformers
     except ImportError as error:
-        raise MissingExtra("transformers", "huggingface", "Loading a Hugging Face segmenter") from error
+        raise MissingExtra("transformers", "dense", "Loading a Hugging Face segmenter") from error
     if classes is not None:
         raise UserError(f"{spec} brings its own classes: leave the option out.")
     place = Path(folder).expanduser()

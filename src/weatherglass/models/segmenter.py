@@ -1,6 +1,6 @@
 """A segmenter: a backbone that gives feature maps, a head, and scores at the size of the image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -23,17 +23,19 @@ VIT_LEVELS = 4
 class Backbone(nn.Module):
     """A timm network as feature maps, with their channels; our FANs as the release builds them for segmentation."""
 
-    def __init__(
-        self, name: str, *, pretrained: bool = False, drop_path_rate: float = 0.0, output_stride: int | None = None
-    ) -> None:
+    def __init__(self, name: str, options: Mapping[str, Any] | None = None) -> None:
+        """`options` go to timm: `pretrained`, `drop_path_rate`, `output_stride`, what the network itself takes."""
         super().__init__()
-        said = {"pretrained": pretrained, "drop_path_rate": drop_path_rate, "output_stride": output_stride}
-        options = {key: value for key, value in said.items() if value}
-        self.body, self.channels, self.reduction = _maps_of(name, options)
+        self.body, self.channels, self.reduction = _maps_of(name, dict(options or {}))
 
     def forward(self, images: Images) -> list[Map]:
         """Finest first."""
         return list(self.body(images))
+
+    @property
+    def whole(self) -> nn.Module:
+        """The network that weights of a classifier fit."""
+        return getattr(self.body, "model", self.body)
 
 
 class Segmenter(nn.Module):
@@ -50,7 +52,10 @@ class Segmenter(nn.Module):
         self.backbone = backbone
         self.head = head
 
-    def forward(self, images: Images) -> Scores:
+    def forward(self, images: Images) -> Scores | list[tuple[Scores, float]]:
+        """Scores at the size of the images; in training mode `training_scores`."""
+        if self.training:
+            return self.training_scores(images)
         maps, size = self._maps(images)
         return self._at(self.head(maps), size, images)
 
@@ -95,6 +100,7 @@ def build_segmenter(
     config: HeadConfig | None = None,
     pretrained_backbone: bool = False,
     drop_path_rate: float = 0.0,
+    backbone_arguments: Mapping[str, Any] | None = None,
 ) -> Segmenter:
     """The segmenter HEAD/BACKBONE with fresh weights.
 
@@ -103,13 +109,30 @@ def build_segmenter(
     """
     HEADS[head]  # an unknown head is answered with the known ones
     stride = 16 if head == "deeplabv3plus" and backbone.startswith("timm/") else None
-    body = Backbone(backbone, pretrained=pretrained_backbone, drop_path_rate=drop_path_rate, output_stride=stride)
+    said = {"pretrained": pretrained_backbone, "drop_path_rate": drop_path_rate, "output_stride": stride}
+    body = Backbone(backbone, {key: value for key, value in said.items() if value} | dict(backbone_arguments or {}))
     config = config or HeadConfig(width=_fitting_width(head, body.channels))
     if head in {"upernet", "deeplabv3plus"}:
         decoder = _foreign_head(head, body, classes, config)
     else:
         decoder = build_head(head, body.channels, classes, config)
     return Segmenter(body, decoder)
+
+
+def build_named_segmenter(
+    name: str, classes: int, arguments: Mapping[str, Any] | None = None, *, drop_path: float = 0.0
+) -> Segmenter:
+    """The segmenter HEAD/BACKBONE with fresh weights.
+
+    `arguments` are fields of `HeadConfig`, e.g. {"width": 256}; all others are the backbone's, e.g. {"depths": [1, 3]}.
+    Raises `UserError` for an argument that the backbone does not take.
+    """
+    head, _, backbone = name.partition("/")
+    given = dict(arguments or {})
+    of_head = {key: given.pop(key) for key in ("width", "dropout") if key in given}
+    lists = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    config = HeadConfig(**of_head) if of_head else None
+    return build_segmenter(head, backbone, classes, config=config, drop_path_rate=drop_path, backbone_arguments=lists)
 
 
 def _fitting_width(head: str, channels: Sequence[int]) -> int | None:
@@ -142,11 +165,8 @@ def _foreign_head(name: str, body: Backbone, classes: int, config: HeadConfig) -
 
 
 def _maps_of(name: str, options: dict[str, Any]) -> tuple[nn.Module, list[int], int]:
-    """The network, the channels of its maps, and the stride that image sizes must be multiples of.
-
-    `options` go to timm; they are left out where they say nothing.
-    """
-    if name in TAPS and not options.get("pretrained"):
+    """The network, the channels of its maps, and the stride that image sizes must be multiples of."""
+    if name in TAPS and options.keys() <= {"drop_path_rate"}:
         body = FanDenseBackbone(name, "segmentation", drop_path_rate=options.get("drop_path_rate", 0.0))
         info = [body.body.feature_info[i] for i in body.indices]
         return body, [int(row["num_chs"]) for row in info], max(int(row["reduction"]) for row in info)
@@ -158,7 +178,7 @@ def _maps_of(name: str, options: dict[str, Any]) -> tuple[nn.Module, list[int], 
         model = _features(timm_name, options)
         strides = model.feature_info.reduction()
         if len(set(strides)) == 1:  # a plain transformer, whose blocks all have one stride
-            options = options | _transformer_levels(timm_name)
+            options = options | _transformer_levels(timm_name, options)
             model = _features(timm_name, options)
         elif len(strides) == 5:  # the stem of a convolutional network is no level of these heads
             model = _features(timm_name, options | {"out_indices": (1, 2, 3, 4)})
@@ -176,11 +196,11 @@ def _features(name: str, options: dict[str, Any]) -> Any:
     return timm.create_model(name, features_only=True, **options)
 
 
-def _transformer_levels(name: str) -> dict[str, Any]:
+def _transformer_levels(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Options that take the maps at the quarters of a transformer's blocks, at any image size."""
     import timm
 
-    whole: Any = timm.create_model(name, num_classes=0)
+    whole: Any = timm.create_model(name, num_classes=0, **{k: v for k, v in options.items() if k != "pretrained"})
     blocks = len(whole.feature_info)
     levels = tuple(round((i + 1) * blocks / VIT_LEVELS) - 1 for i in range(VIT_LEVELS))
     flexible = {"dynamic_img_size": True} if hasattr(whole, "dynamic_img_size") and name not in MODELS else {}

@@ -44,7 +44,7 @@ HEADS: Catalog[Head] = Catalog(
 
 OTHERS = {
     "torchvision/NAME": "torchvision's segmenters: deeplabv3_resnet50, fcn_resnet50, lraspp_mobilenet_v3_large ...",
-    "huggingface/FOLDER": "a segmenter saved by transformers' save_pretrained (extra 'huggingface')",
+    "huggingface/FOLDER": "a segmenter saved by transformers' save_pretrained (extra 'dense')",
     "file.py:factory": "your own torch.nn.Module with the attribute task = 'segmentation'",
 }
 """How segmenters of others are named."""

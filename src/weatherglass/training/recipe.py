@@ -46,17 +46,22 @@ class Optimiser:
     """Factor on the learning rate for every layer further from the classifier; 1 is none."""
     clip: float = 0.0
     """Largest norm of all gradients together; 0 does not clip."""
+    head_factor: float = 1.0
+    """Factor on the learning rate of a segmenter's head."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear warm-up, half a cosine, then the minimum; all lengths in epochs, the rate changes at every step."""
+    """Linear warm-up, then half a cosine (or a straight line), then the minimum; all lengths in epochs, the rate
+    changes at every step."""
 
     epochs: int = 300
     """Length of warm-up and cosine together."""
     warmup: int = 5
     warmup_rate: float = 1e-6
     minimum_rate: float = 1e-5
+    shape: Literal["cosine", "linear"] = "cosine"
+    """'linear' is the polynomial schedule of power 1 that segmenters are trained with."""
     cooldown: int = 0
     """More epochs at the minimum rate."""
 
@@ -81,6 +86,20 @@ class Augmentation:
     """Chance that a rectangle is filled with noise (Random Erasing, pixel mode, one rectangle)."""
     repeats: int = 1
     """Repeated augmentation: every image so many times in an epoch's order, which keeps its length."""
+
+
+@dataclass(frozen=True)
+class Masked:
+    """What is done to images with masks, beside mirroring (`augmentation.flip`); only segmenters read it."""
+
+    size: tuple[int, int] | None = None
+    """Height and width that every image is brought to first, in evaluation too; None leaves it as it is."""
+    scale: tuple[float, float] = (0.5, 2.0)
+    """Factor on that size, before the crop of `image_size` pixels a side."""
+    largest_share: float = 0.75
+    """A crop in which one class has more of the pixels is drawn again, ten times at most."""
+    distortion: bool = True
+    """Photometric distortion: brightness, contrast, saturation, hue."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +155,7 @@ class Recipe:
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
     augmentation: Augmentation = Augmentation()
+    masked: Masked = Masked()
     mixing: Mixing = Mixing()
     averaging: Averaging = Averaging()
     distillation: Distillation = Distillation()

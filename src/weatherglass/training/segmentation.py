@@ -1,0 +1,177 @@
+"""Learning to segment: the recipe's augmentation of images and masks, and pixel-wise cross-entropy."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from weatherglass.data.geometry import prepare
+from weatherglass.data.segmentation import prepared_mask
+from weatherglass.errors import UserError
+from weatherglass.models.described import ModelDescription
+from weatherglass.models.segmenter import Segmenter, build_named_segmenter
+from weatherglass.randomness import Draws
+from weatherglass.tasks.segmentation import Segmentation as SegmentationTask
+from weatherglass.training.masked import cropped, distorted, mirrored, rescaled
+from weatherglass.training.objective import Objective
+from weatherglass.training.recipe import Recipe
+from weatherglass.training.samples import Place
+from weatherglass.types import IGNORE, ImageData, Masks, Preprocessing, SegmentationData
+
+MaskedBatch = tuple[Float[Tensor, "batch 3 height width"], Masks]
+
+SCORED_AT_ONCE = 4
+
+KEPT_PIXELS = 100_000_000
+"""Pixels of shrunk images that a loading process keeps: 400 MB with their masks."""
+
+
+class Segmentation(Objective[MaskedBatch]):
+    """Images with masks, and a recipe."""
+
+    def __init__(self, recipe: Recipe, data: ImageData, validation: ImageData | None) -> None:
+        """Raises `UserError` for data without masks and where validation has other classes than the training data."""
+        for each in (data, *([validation] if validation else [])):
+            if not isinstance(each, SegmentationData):
+                raise UserError(f"{recipe.network.name} is a segmenter; {each.name} has no masks.")
+        assert isinstance(data, SegmentationData)
+        assert validation is None or isinstance(validation, SegmentationData)
+        if validation is not None and validation.classes != data.classes:
+            raise UserError(f"{validation.name} has other classes than {data.name}; train and score on the same ones.")
+        self.recipe = recipe
+        self.training = data
+        self.validation = validation
+        self.samples = len(data)
+        self.dataset = AugmentedMasks(data, recipe)
+        self.data = {"data": data.name, "data digest": data.digest, "selection": data.selection}
+        if validation is not None:
+            self.data |= {"validation": validation.name, "validation digest": validation.digest}
+        self.preprocessing = evaluation_preprocessing(recipe)
+
+    def build(self) -> nn.Module:
+        return start_segmenter(self.recipe, classes=len(self.training.classes))
+
+    def collate(self, samples: Sequence[tuple[Tensor, Tensor]]) -> MaskedBatch:
+        images, masks = zip(*samples, strict=True)
+        return torch.stack(images), torch.stack(masks)
+
+    def loss(self, model: nn.Module, batch: MaskedBatch, *, key: int, device: torch.device) -> Float[Tensor, ""]:
+        images, masks = (tensor.to(device, non_blocking=True) for tensor in batch)
+        if self.recipe.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return weighted_loss(model(images), masks)
+
+    def score(self, model: nn.Module, device: torch.device, *, workers: int) -> dict[str, float]:
+        if self.validation is None:
+            return {}
+        task, seen = SegmentationTask(), []
+        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (self.recipe.mean, self.recipe.std))
+        for start in range(0, len(self.validation), SCORED_AT_ONCE):
+            rows = range(start, min(start + SCORED_AT_ONCE, len(self.validation)))
+            pixels = torch.stack([prepare(self.validation.image(row), self.preprocessing) for row in rows])
+            masks = torch.stack([prepared_mask(self.validation.mask(row), self.preprocessing) for row in rows])
+            scores = model((pixels.to(device).float() / 255 - mean) / std)
+            seen.append(task.observe(scores.float(), masks))
+        columns = {name: np.concatenate([part[name] for part in seen]) for name in seen[0]}
+        return {**task.summarise(columns), "images": len(self.validation)}
+
+    def description(self, scores: Mapping[str, float]) -> dict[str, Any]:
+        network = self.recipe.network
+        described = ModelDescription(
+            name=network.name,
+            arguments=dict(network.arguments),
+            classes=len(self.training.classes),
+            class_names=self.training.classes,
+            image_size=self.recipe.image_size,
+            preprocessing=self.preprocessing,
+        )
+        return {**asdict(described), "scores": dict(scores)}
+
+
+class AugmentedMasks(Dataset[tuple[Tensor, Tensor]]):
+    """Images as the recipe wants them for training, augmented and normalised, with their masks."""
+
+    def __init__(self, data: SegmentationData, recipe: Recipe) -> None:
+        self.data = data
+        self.recipe = recipe
+        self._shrunk: dict[int, tuple[Tensor, Tensor]] = {}
+        """Images that were brought to `masked.size`, and their masks; decoding large ones again would cost most."""
+
+    def __getitem__(self, place: Place) -> tuple[Float[Tensor, "3 side side"], Tensor]:
+        recipe, chosen = self.recipe, self.recipe.masked
+        label = f"training epoch {place.epoch} copy {place.copy}"
+        draws = Draws(recipe.seed, (self.data.ids[place.sample],), label)
+        image, mask = self._at_size(place.sample)
+        low, high = chosen.scale
+        factor = low + (high - low) * float(draws.uniform("scale", 1)[0, 0])
+        image, mask = rescaled(image, mask, round(mask.shape[0] * factor), round(mask.shape[1] * factor))
+        image, mask = cropped(image, mask, recipe.image_size, largest_share=chosen.largest_share, draws=draws)
+        image, mask = mirrored(image, mask, chance=recipe.augmentation.flip, draws=draws)
+        if chosen.distortion:
+            image = distorted(image, draws=draws)
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (recipe.mean, recipe.std))
+        return (image.float() / 255 - mean) / std, mask.contiguous()
+
+    def _at_size(self, sample: int) -> tuple[Tensor, Tensor]:
+        """An image and its mask, brought to `masked.size` where the recipe names one; kept while there is room."""
+        if sample in self._shrunk:
+            return self._shrunk[sample]
+        image, mask = self.data.image(sample), self.data.mask(sample)
+        if self.recipe.masked.size is None:
+            return image, mask
+        pair = rescaled(image, mask, *self.recipe.masked.size)
+        if len(self._shrunk) < KEPT_PIXELS // pair[1].numel():
+            self._shrunk[sample] = pair
+        return pair
+
+
+def weighted_loss(scores: Any, masks: Masks) -> Float[Tensor, ""]:
+    """Mean cross-entropy of the counted pixels; of several scores (auxiliary heads) the weighted sum.
+
+    A batch without any counted pixel has the loss 0, and gradients of 0.
+    """
+    if isinstance(scores, Tensor):
+        scores = [(scores, 1.0)]
+    target = masks.long()
+    counted = (target != IGNORE).sum().clamp(min=1)
+    losses = [
+        weight * F.cross_entropy(each.float(), target, ignore_index=IGNORE, reduction="sum") / counted
+        for each, weight in scores
+    ]
+    return torch.stack(losses).sum()
+
+
+def start_segmenter(recipe: Recipe, *, classes: int) -> Segmenter:
+    """The recipe's segmenter with initial weights: fresh from the recipe's seed; `network.start` fills the backbone.
+
+    A checkpoint may be a whole segmenter or a classifier, whose head is left out.
+    """
+    from weatherglass.models.checkpoint import fit_checkpoint, load_checkpoint
+
+    chosen = recipe.network
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(recipe.seed)
+        model = build_named_segmenter(chosen.name, classes, chosen.arguments, drop_path=chosen.drop_path)
+    if chosen.start is not None:
+        checkpoint = load_checkpoint(chosen.start)
+        whole = any(name.startswith("backbone.") for name in checkpoint.state_dict)
+        target: nn.Module = model if whole else model.backbone.whole
+        fit_checkpoint(target, checkpoint, strict=False, ignore_mismatched=True)
+    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model  # pyright: ignore[reportCallIssue]
+
+
+def evaluation_preprocessing(recipe: Recipe) -> Preprocessing:
+    """Images at the size the recipe names, or at their own, and its normalisation."""
+    return Preprocessing(
+        resize=recipe.masked.size,
+        interpolation="bilinear",
+        mean=recipe.mean,
+        std=recipe.std,
+        source="weatherglass train",
+    )
