@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from weatherglass.data.images import ArrayImages
 from weatherglass.data.load import load_data
 from weatherglass.errors import UserError
 from weatherglass.models.load import load_predictor
@@ -148,8 +149,9 @@ def test_it_learns_resumes_and_evaluates(tmp_path: Path) -> None:
 
 
 def test_data_without_masks_is_refused() -> None:
-    with pytest.raises(UserError, match="has no masks"):
-        Segmentation(TINY, load_data("digits:test"), None)
+    labelled = ArrayImages("plain", np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1]), ("a", "b"), ("1", "2"))
+    with pytest.raises(UserError, match="plain has no masks"):
+        Segmentation(TINY, labelled, None)
 
 
 @pytest.mark.slow
