@@ -38,15 +38,18 @@ def padded(image: Image, mask: Mask, side: int) -> tuple[Image, Mask]:
 def cropped(image: Image, mask: Mask, side: int, *, largest_share: float, draws: Draws) -> tuple[Image, Mask]:
     """A square of `side` pixels in which no class has more than `largest_share` of what counts, if one is found."""
     image, mask = padded(image, mask, side)
-    rows, columns = mask.shape[0] - side + 1, mask.shape[1] - side + 1
-    places = draws.uniform("crop", CROP_TRIALS, 2)[0]
-    for place in places.tolist():
-        top, left = int(place[0] * rows), int(place[1] * columns)
-        part = mask[top : top + side, left : left + side]
-        counts = torch.bincount(part[part != IGNORE].long())
-        if len(counts) and int((counts > 0).sum()) > 1 and float(counts.max()) < largest_share * float(counts.sum()):
-            break
-    return image[:, top : top + side, left : left + side], part  # pyright: ignore[reportPossiblyUnbound]
+    room = torch.tensor([mask.shape[0] - side + 1, mask.shape[1] - side + 1])
+    places = (draws.uniform("crop", CROP_TRIALS, 2)[0] * room).long().tolist()
+    fitting = (place for place in places if _is_mixed(mask[place[0] :, place[1] :][:side, :side], largest_share))
+    top, left = next(fitting, places[-1])
+    return image[:, top : top + side, left : left + side], mask[top : top + side, left : left + side]
+
+
+def _is_mixed(mask: Mask, largest_share: float) -> bool:
+    """Whether there are several classes and none has more than that share of the counted pixels."""
+    counts = torch.bincount(mask[mask != IGNORE].long())
+    several = int((counts > 0).sum()) > 1
+    return several and float(counts.max()) < largest_share * float(counts.sum())
 
 
 def mirrored(image: Image, mask: Mask, *, chance: float, draws: Draws) -> tuple[Image, Mask]:
