@@ -8,6 +8,7 @@ store for `weatherglass report`. `--quick` looks at a few images only, to see th
 """
 
 import argparse
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ from weatherglass.cli.analyse import command as analyse
 from weatherglass.evaluation.store import Store
 from weatherglass.evaluation.studies import studies_of
 
-HERE = Path(__file__).parent
+HERE = os.path.relpath(Path(__file__).parent)
 CIFAR = f"{HERE}/shared_sheets.py:cifar10_test"
 PHOTOS = f"{HERE}/shared_photos.py:imagenet_photos"
 SHAPES = f"{HERE}/masked_images.py:shapes"
 CAMVID = f"{HERE}/masked_images.py:camvid"
+RESNET20 = f"{HERE}/cifar_models.py:resnet20"
+"""The micro ResNet has one block a stage: each changes the shape, and none can be removed."""
+
 IMAGENET = (f"{HERE}/imagenet_models.py:mobilenet_v2", f"{HERE}/imagenet_models.py:squeezenet1_0")
 
 
@@ -51,7 +55,7 @@ def runs(vit: str, fan: str, resnet: str) -> list[Run]:
         Run("clusters", three, SHAPES, 256, (), "shapes_"),
         Run("attention", transformers, CIFAR, 64),
         Run("distance", transformers, CIFAR, 500, ("--by-block", "1")),
-        Run("lesions", three, CIFAR, 500, ("--equal",)),
+        Run("lesions", (*transformers, RESNET20), CIFAR, 500, ("--equal",)),
         Run("redundancy", transformers, CIFAR, 500),
         Run("lesions", transformers, CIFAR, 200, corrupted, "corrupted_"),
         Run("grouping", IMAGENET, PHOTOS, 16, ("--draws", "1"), "photos_"),
