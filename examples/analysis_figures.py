@@ -50,6 +50,7 @@ def runs(vit: str, fan: str, resnet: str) -> list[Run]:
         Run("bottleneck", (), "", 0),
         Run("gates", (fan,), CIFAR, 256),
         Run("similarity", three, CIFAR, 256),
+        Run("similarity", ("digits_vit",), "digits:test", 256, ("--tokens", "class"), "digits_"),
         Run("grouping", three, CIFAR, 128, ("--draws", "3")),
         Run("clusters", transformers, CIFAR, 48),
         Run("clusters", three, SHAPES, 256, (), "shapes_"),

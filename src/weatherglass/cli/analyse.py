@@ -103,9 +103,15 @@ def clusters(
     """Spectral clusters of the tokens, painted over the images; are they objects, and the same under corruption?"""
     from weatherglass.studies.clusters import ClusterSettings, study
 
-    chosen = tuple(int(one) for one in layers.split(",")) if layers else None
-    settings = ClusterSettings(clusters, affinity, chosen, disturbances, pictures)
+    settings = ClusterSettings(clusters, affinity, _positions(layers), disturbances, pictures)
     source.run(lambda bench: study(bench, settings))
+
+
+def _positions(text: str | None) -> tuple[int, ...] | None:
+    try:
+        return tuple(int(one) for one in text.split(",")) if text else None
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is no list of positions such as 0,2,4.", param_hint="--layers") from None
 
 
 @command.command("gates")

@@ -84,11 +84,17 @@ def facets(spec: Spec, field: str, columns: int = 3) -> Spec:
 
 
 def matrix(rows: Sequence[Row], facet: str | None = None) -> Spec:
-    """Similarity of layers as a heat map. Rows: `row`, `column` (positions), `similarity`."""
-    size = max(row["row"] for row in rows) + 1
+    """Similarity of layers as a heat map. Rows: `row`, `column` (positions), `similarity`.
+
+    A panel in which nothing but the diagonal is defined is left out.
+    """
+    known = [row for row in rows if np.isfinite(row["similarity"])]
+    told = {row[facet] for row in known if row["row"] != row["column"]} if facet else set()
+    known = [row for row in known if not facet or row[facet] in told]
+    size = max(row["row"] for row in known) + 1
     step = max(6, min(22, 220 // size))
     spec: Spec = {
-        "data": {"values": [row for row in rows if np.isfinite(row["similarity"])]},
+        "data": {"values": known},
         "width": {"step": step},
         "height": {"step": step},
         "mark": {"type": "rect", "tooltip": True},
@@ -105,11 +111,13 @@ def matrix(rows: Sequence[Row], facet: str | None = None) -> Spec:
     if facet is None:
         return spec
     inner = {key: value for key, value in spec.items() if key != "data"}
+    order = list(dict.fromkeys(row[facet] for row in known))
     return {
         "data": spec["data"],
-        "facet": {"field": facet, "type": "nominal", "title": None, "sort": None},
+        "facet": {"field": facet, "type": "nominal", "title": None, "sort": order},
         "columns": 3,
         "spec": inner,
+        "resolve": {"scale": {"x": "independent", "y": "independent"}},
     }
 
 

@@ -25,8 +25,8 @@ CARD = Card(
         "Both fall together over the middle blocks.",
     ),
     caution="The paper's threshold and normalisation are not known, so all are tried; a fall that is not seen in "
-    "most of them is reported as open. Expected across models: FAN more clearly than ViT; a ResNet falls where the "
-    "resolution falls and ends with less decay.",
+    "most of them is reported as open; networks whose resolution falls are left out of it. Expected across models: FAN "
+    "more clearly than ViT; a ResNet falls where the resolution falls and ends with less decay.",
 )
 
 MOST = 0.8
@@ -67,10 +67,10 @@ def study(bench: Bench, settings: GroupingSettings = GroupingSettings()) -> Stud
             predictor, bench.images, sigma=settings.sigma, draws=settings.draws, mode=settings.mode, seed=bench.seed
         )
         rows += _rows(seen[settings.normalisation], noise, settings.threshold)
-        mine = [row for one in seen.values() for row in _sweep_rows(one, noise)]
+        mine = [row for one in seen.values() if _keeps_its_tokens(one) for row in _sweep_rows(one, noise)]
         sweep += mine
         findings += _findings(predictor.name, mine, seen[settings.normalisation], noise, settings.threshold)
-    tables = {"grouping": rows, "grouping_sensitivity": sweep}
+    tables = {"grouping": rows} | ({"grouping_sensitivity": sweep} if sweep else {})
     return bench.study(CARD, vars(settings), tables=tables, figures=_figures(rows, sweep), findings=findings)
 
 
@@ -104,6 +104,12 @@ def _sweep_rows(seen: Spectrum, noise: NoiseDecay) -> list[Row]:
 
 def _findings(model: str, sweep: Sequence[Row], seen: Spectrum, noise: NoiseDecay, threshold: float) -> list[Finding]:
     trends = {(row["normalisation"], row["threshold"]): row["trend"] for row in sweep}
+    left = mean_estimate(noise.noise[:, -1] / np.maximum(noise.noise[:, 0], 1e-30))
+    fallen = mean_estimate(1 - noise.noise[:, -1] / np.maximum(noise.noise[:, 0], 1e-30))
+    evidence = f"at the end the noise is {left.number(2)} times that of the embedding (sigma {noise.sigma:g})."
+    decay = Finding(CARD.expected[1], model, beyond(fallen), evidence)
+    if not _keeps_its_tokens(seen):
+        return [decay]
     counts = np.median(seen.significant[threshold], axis=0)
     falls = sum(trend <= -0.5 for trend in trends.values())
     rises = sum(trend >= 0.5 for trend in trends.values())
@@ -113,11 +119,7 @@ def _findings(model: str, sweep: Sequence[Row], seen: Spectrum, noise: NoiseDeca
         f"normalisation and threshold {falls} fall and {rises} rise (Spearman with depth beyond 0.5). Agrees where "
         f"{MOST:.0%} fall."
     )
-    found = [Finding(CARD.expected[0], model, _swept(trends, falls), evidence)]
-    left = mean_estimate(noise.noise[:, -1] / np.maximum(noise.noise[:, 0], 1e-30))
-    fallen = mean_estimate(1 - noise.noise[:, -1] / np.maximum(noise.noise[:, 0], 1e-30))
-    evidence = f"at the end the noise is {left.number(2)} times that of the embedding (sigma {noise.sigma:g})."
-    found.append(Finding(CARD.expected[1], model, beyond(fallen), evidence))
+    found = [Finding(CARD.expected[0], model, _swept(trends, falls), evidence), decay]
     whole, low, high = middle_correlation(seen, noise, threshold=threshold)
     blocks = len(noise.layers) - 1
     evidence = (
@@ -127,6 +129,11 @@ def _findings(model: str, sweep: Sequence[Row], seen: Spectrum, noise: NoiseDeca
     together: Verdict = "agrees" if low > 0 else "disagrees" if high < 0 else "open"
     found.append(Finding(CARD.expected[2], model, together if blocks >= 8 else "open", evidence))
     return found
+
+
+def _keeps_its_tokens(seen: Spectrum) -> bool:
+    """Whether every layer has as many tokens; where they become fewer, so must the eigenvalues."""
+    return len({layer.layout.tokens for layer in seen.layers}) == 1
 
 
 def _swept(trends: Mapping[tuple[str, float], float], falls: int) -> Verdict:
@@ -150,8 +157,11 @@ def _figures(rows: Sequence[Row], sweep: Sequence[Row]) -> list[Figure]:
     )
     both = "Bars: share of eigenvalues above the threshold (median over images). Line: noise in relation to the tokens."
     caption = "Share of significant eigenvalues for every normalisation of the tokens (panels) and threshold (lines)."
-    return [
+    charts = [
         figures.figure("grouping", CARD.title, both, figures.grouping(rows)),
         figures.figure("noise_decay", "Decay of noise", "Rings: the resolution falls.", decay),
-        figures.figure("grouping_sensitivity", "How far it hangs on choices", caption, figures.facets(swept, "panel")),
     ]
+    if sweep:
+        spec = figures.facets(swept, "panel")
+        charts.append(figures.figure("grouping_sensitivity", "How far it hangs on choices", caption, spec))
+    return charts
