@@ -25,8 +25,16 @@ format: $(VENV)/.develop
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The digits networks, a few minutes; with CIFAR10=FOLDER (the python batches) the CIFAR-10 ones too, an hour of a core.
+CIFAR10_MODELS = fan-vit-micro:cifar10_fan_vit vit-micro-deep:cifar10_vit resnet-micro:cifar10_resnet
 models: $(VENV)/.runtime
 	$(BIN)/python examples/train_digits.py --output src/weatherglass/models/weights
+ifdef CIFAR10
+	for pair in $(CIFAR10_MODELS); do \
+	  $(BIN)/weatherglass train $${pair%%:*} --data cifar10:$(CIFAR10) --score-every 4 --output runs/training/$${pair%%:*} && \
+	  cp runs/training/$${pair%%:*}/model.safetensors src/weatherglass/models/weights/$${pair##*:}.safetensors || exit; \
+	done
+endif
 
 benchmark: $(VENV)/.benchmark
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks

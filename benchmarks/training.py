@@ -27,10 +27,10 @@ from weatherglass.data.images import ArrayImages
 from weatherglass.training.classification import Classification
 from weatherglass.training.distributed import Group
 from weatherglass.training.files import Folder
-from weatherglass.training.loop import Training
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.recipes import RECIPES
 from weatherglass.training.samples import Place
+from weatherglass.training.training import Training
 
 NETWORKS = ("vit-micro-deep", "resnet-micro", "fan-vit-micro", "fan-hybrid-micro")
 BATCH = 128

@@ -11,9 +11,9 @@ from weatherglass.data.images import ArrayImages
 from weatherglass.training.classification import Classification
 from weatherglass.training.distributed import Group
 from weatherglass.training.files import Folder
-from weatherglass.training.loop import Training
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.recipes import RECIPES
+from weatherglass.training.training import Training
 
 FULL_SIZE = [recipe for recipe in RECIPES.values() if recipe.image_size > 32]
 

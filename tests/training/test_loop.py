@@ -22,9 +22,10 @@ from weatherglass.models.load import load_predictor
 from weatherglass.training.classification import Classification
 from weatherglass.training.distributed import Group
 from weatherglass.training.interruption import Interrupted
-from weatherglass.training.loop import Diverged, Training, train
+from weatherglass.training.loop import train
 from weatherglass.training.progress import Listener, Pace
 from weatherglass.training.recipe import Recipe, Schedule
+from weatherglass.training.training import Diverged, Training
 
 ALONE = Group(0, 1, torch.device("cpu"))
 DATA, HELD_OUT = load_data("digits:train", limit=70), load_data("digits:test", limit=50)

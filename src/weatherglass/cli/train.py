@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from weatherglass.training.loop import Training
     from weatherglass.training.objective import Objective
     from weatherglass.training.progress import Listener
     from weatherglass.training.recipe import Recipe
+    from weatherglass.training.training import Training
     from weatherglass.types import ImageData
 
 

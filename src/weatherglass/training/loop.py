@@ -1,233 +1,24 @@
-"""The training loop: steps, epochs, checkpoints.
-
-Nothing random has a state: what is drawn for a step follows from (seed, step), so the step number is all that a
-checkpoint needs of it, and a run that was interrupted anywhere equals one that was not.
-"""
+"""The training loop: epochs of steps, with samples fetched beside, scores and checkpoints between."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from weatherglass.errors import UserError
-from weatherglass.models.predictor import PRECISIONS
-from weatherglass.randomness import Draws
 from weatherglass.training.distributed import Group
-from weatherglass.training.files import Folder, steps_of_weights, write_metrics, write_weights
+from weatherglass.training.files import Folder, steps_of_weights, write_metrics
 from weatherglass.training.interruption import Interrupted, StopRequest, stop_requests
 from weatherglass.training.objective import Objective
-from weatherglass.training.optimisation import make_average, make_optimiser, make_schedule
 from weatherglass.training.progress import Listener, Pace
 from weatherglass.training.recipe import Recipe
-from weatherglass.training.samples import Place, dealt, epoch_order, loader
+from weatherglass.training.samples import loader
+from weatherglass.training.training import Training
 
 CHECKED_EVERY = 50
 """Steps between two looks at the losses: a look waits for the accelerator."""
-
-
-class Diverged(UserError):
-    """The loss is no number any more."""
-
-
-@dataclass
-class Training:
-    """One training in progress: all that changes while it runs."""
-
-    recipe: Recipe
-    objective: Objective[Any]
-    group: Group
-    folder: Folder
-    step: int = 0
-    """Updates made so far."""
-    history: list[dict[str, float]] = field(default_factory=list)
-    """One row a finished epoch."""
-
-    def __post_init__(self) -> None:
-        recipe, device = self.recipe, self.group.device
-        self.parts = self.group.size * recipe.accumulate
-        if recipe.batch % self.parts:
-            raise UserError(
-                f"A batch of {recipe.batch} cannot be dealt to {self.group.size} processes in "
-                f"{recipe.accumulate} parts: change batch or accumulate."
-            )
-        samples = len(epoch_order(self.objective.samples, 0, seed=0, repeats=recipe.augmentation.repeats))
-        self.steps_an_epoch = samples // recipe.batch
-        if not self.steps_an_epoch:
-            raise UserError(f"A batch of {recipe.batch} is larger than the epoch of {samples} samples: --set batch=...")
-        self.model = self.objective.build().to(device)
-        self.average = make_average(self.model, recipe)
-        self.optimiser = make_optimiser(self.model, recipe)
-        self.schedule = make_schedule(self.optimiser, recipe, self.steps_an_epoch)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")  # pyright: ignore[reportPrivateImportUsage]
-        parallel = self.group.parallel(self.model)
-        self.network: Any = torch.compile(parallel) if recipe.compile else parallel
-        self.losses = torch.zeros(self.steps_an_epoch, device=device)
-        """Of the epoch's steps so far; zero behind them."""
-
-    @property
-    def epoch(self) -> int:
-        """Finished epochs."""
-        return self.step // self.steps_an_epoch
-
-    @property
-    def finished(self) -> bool:
-        return self.epoch >= self.recipe.epochs
-
-    @property
-    def rate(self) -> float:
-        """The largest learning rate in use."""
-        return max(group["lr"] for group in self.optimiser.param_groups)
-
-    @property
-    def result(self) -> nn.Module:
-        """The network to use: the average, where there is one."""
-        return self.model if self.average is None else self.average.module
-
-    # -------------------------------------------------------------------------------------------------- state
-
-    def save(self) -> None:
-        """Write the state, after a look at the losses: a broken network never replaces a good one."""
-        self.check_losses()
-        if self.group.leads:
-            content = {
-                "model": self.model.state_dict(),
-                "model_ema": None if self.average is None else self.average.module.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "scaler": self.scaler.state_dict(),
-                "step": self.step,
-                "losses": self.losses,
-                "history": self.history,
-            }
-            self.folder.save_state(content, self.recipe, self.objective.data)
-        self.group.wait()
-
-    def resume(self) -> bool:
-        """Go on from the folder's state, if there is one."""
-        content = self.folder.load_state(self.recipe, self.objective.data)
-        if content is None:
-            return False
-        self.model.load_state_dict(content["model"])
-        if self.average is not None:
-            self.average.module.load_state_dict(content["model_ema"])
-        self.optimiser.load_state_dict(content["optimiser"])
-        self.scaler.load_state_dict(content["scaler"])
-        self.step = content["step"]
-        self.losses = content["losses"].to(self.group.device)
-        self.history = content["history"]
-        return True
-
-    def check_losses(self) -> None:
-        """Raise `Diverged` at the first loss of this epoch that is no number."""
-        broken = (~torch.isfinite(self.losses)).nonzero()
-        if not len(broken):
-            return
-        step = self.epoch_start + int(broken[0])
-        good = (
-            f"the last good checkpoint is {self.folder.state}"
-            if self.folder.state.exists()
-            else "no checkpoint was made"
-        )
-        raise Diverged(
-            f"The loss is {float(self.losses[broken[0]])} at step {step} (epoch {step // self.steps_an_epoch + 1}); "
-            f"{good}. Try a lower optimiser.rate, optimiser.clip=1, or another precision, with a new --output."
-        )
-
-    @property
-    def epoch_start(self) -> int:
-        """The first step of the epoch whose losses are kept: of the one that just ended, at its end."""
-        return (self.step - 1) // self.steps_an_epoch * self.steps_an_epoch if self.step else 0
-
-    # ------------------------------------------------------------------------------------------------- working
-
-    def places(self, epoch: int) -> list[list[Place]]:
-        """What this process takes of an epoch's batches: `accumulate` parts a step, from the current step on."""
-        recipe, rank = self.recipe, self.group.rank
-        order = epoch_order(self.objective.samples, epoch, seed=recipe.seed, repeats=recipe.augmentation.repeats)
-        places = [Place(int(index), epoch, int(copy)) for index, copy in order]
-        parts = range(rank * recipe.accumulate, (rank + 1) * recipe.accumulate)
-        return [
-            dealt(places[step * recipe.batch : (step + 1) * recipe.batch], part, self.parts)
-            for step in range(self.step - epoch * self.steps_an_epoch, self.steps_an_epoch)
-            for part in parts
-        ]
-
-    def update(self, parts: Sequence[Any]) -> None:
-        """One step: gradients of all parts of this process's share, one update of weights and average."""
-        recipe = self.recipe
-        self.schedule.step_update(self.step)
-        self.optimiser.zero_grad()
-        key = int(Draws(recipe.seed, (self.step,), "training step").stream_keys("batch")[0])
-        total = torch.zeros((), device=self.group.device)
-        for part, batch in enumerate(parts):
-            torch.manual_seed((key + 1 + self.group.rank * recipe.accumulate + part) & (2**63 - 1))
-            last = part == recipe.accumulate - 1
-            with self._gradients_kept_here(not last), self._autocast():
-                loss = self.objective.loss(self.network, batch, key=key, device=self.group.device)
-                self.scaler.scale(loss / recipe.accumulate).backward()
-            total += loss.detach() / recipe.accumulate
-        if recipe.optimiser.clip:
-            self.scaler.unscale_(self.optimiser)
-            nn.utils.clip_grad_norm_(self.model.parameters(), recipe.optimiser.clip)
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-        if self.average is not None:
-            self.average.update(self.model)
-        self.losses[self.step % self.steps_an_epoch] = total
-        self.step += 1
-
-    def scores(self, workers: int) -> dict[str, float]:
-        """Of the average, where there is one, and of the weights themselves."""
-        networks = {"": self.result} | ({} if self.average is None else {"raw ": self.model})
-        found: dict[str, float] = {}
-        for prefix, network in networks.items():
-            training = network.training
-            network.eval()
-            with torch.inference_mode(), self._autocast():
-                scores = self.objective.score(network, self.group.device, workers=workers)
-            network.train(training)
-            found |= {f"{prefix}{name}": value for name, value in scores.items()}
-        return found
-
-    def write_result(self) -> None:
-        """The weights to use, with the last scores."""
-        if not self.group.leads:
-            return
-        scores = {key: value for row in self.history for key, value in row.items() if key in self._score_names()}
-        facts = {**self.objective.data, "epochs": self.epoch, "steps": self.step, "of epochs": self.recipe.epochs}
-        description = self.objective.description(scores)
-        write_weights(self.folder.weights, self.result, self.recipe, facts, description)
-
-    def _score_names(self) -> set[str]:
-        return {key for row in self.history for key in row} - {
-            "epoch",
-            "loss",
-            "rate",
-            "samples/s",
-            "waiting",
-            "seconds",
-        }
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.recipe.precision == "float32":
-            return nullcontext()
-        stack = ExitStack()
-        stack.enter_context(torch.autocast(self.group.device.type, dtype=PRECISIONS[self.recipe.precision]))
-        if self.group.device.type == "cpu":
-            # On a CPU the fused attention kernel is up to three times slower in bfloat16 than its parts.
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        return stack
-
-    def _gradients_kept_here(self, wanted: bool) -> AbstractContextManager[Any]:
-        """Gradients are averaged over processes with the last part only."""
-        if wanted and isinstance(self.network, nn.parallel.DistributedDataParallel):
-            return self.network.no_sync()
-        return nullcontext()
 
 
 def train(

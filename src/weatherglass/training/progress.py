@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from weatherglass.training.loop import Training
+    from weatherglass.training.training import Training
 
 
 class Listener:

@@ -7,7 +7,7 @@ from weatherglass.errors import MissingExtra
 from weatherglass.training.progress import Listener, Pace
 
 if TYPE_CHECKING:
-    from weatherglass.training.loop import Training
+    from weatherglass.training.training import Training
 
 
 class TensorBoard(Listener):
