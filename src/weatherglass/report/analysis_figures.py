@@ -83,40 +83,29 @@ def facets(spec: Spec, field: str, columns: int = 3) -> Spec:
     return {"data": spec["data"], "facet": facet, "columns": columns, "spec": inner}
 
 
-def matrix(rows: Sequence[Row], facet: str | None = None) -> Spec:
-    """Similarity of layers as a heat map. Rows: `row`, `column` (positions), `similarity`.
+def matrix(rows: Sequence[Row], facet: str) -> Spec:
+    """Similarity of layers as heat maps, one for each value of `facet`. Rows: `row`, `column` (positions), `similarity`.
 
-    A panel in which nothing but the diagonal is defined is left out.
+    Networks of different depths have axes of their own. A map in which nothing but the diagonal is defined is left out.
     """
     known = [row for row in rows if np.isfinite(row["similarity"])]
-    told = {row[facet] for row in known if row["row"] != row["column"]} if facet else set()
-    known = [row for row in known if not facet or row[facet] in told]
-    size = max(row["row"] for row in known) + 1
-    step = max(6, min(22, 220 // size))
-    spec: Spec = {
-        "data": {"values": known},
-        "width": {"step": step},
-        "height": {"step": step},
-        "mark": {"type": "rect", "tooltip": True},
-        "encoding": {
-            "x": {"field": "column", "type": "ordinal", "title": "layer", "axis": {"labelAngle": 0, "ticks": False}},
-            "y": {"field": "row", "type": "ordinal", "title": "layer", "sort": "descending", "axis": {"ticks": False}},
-            "color": {
-                "field": "similarity",
-                "type": "quantitative",
-                "scale": {"scheme": "viridis", "domain": [0, 1], "clamp": True},
+    told = dict.fromkeys(row[facet] for row in known if row["row"] != row["column"])
+    layer: Spec = {"type": "ordinal", "title": "layer", "axis": {"labelAngle": 0, "ticks": False}}
+    scale = {"scheme": "viridis", "domain": [0, 1], "clamp": True}
+    return {
+        "data": {"values": [row for row in known if row[facet] in told]},
+        "facet": {"field": facet, "type": "nominal", "title": None, "sort": list(told)},
+        "columns": 3,
+        "spec": {
+            "width": 160,
+            "height": 160,
+            "mark": {"type": "rect", "tooltip": True},
+            "encoding": {
+                "x": layer | {"field": "column"},
+                "y": layer | {"field": "row", "sort": "descending"},
+                "color": {"field": "similarity", "type": "quantitative", "scale": scale},
             },
         },
-    }
-    if facet is None:
-        return spec
-    inner = {key: value for key, value in spec.items() if key != "data"}
-    order = list(dict.fromkeys(row[facet] for row in known))
-    return {
-        "data": spec["data"],
-        "facet": {"field": facet, "type": "nominal", "title": None, "sort": order},
-        "columns": 3,
-        "spec": inner,
         "resolve": {"scale": {"x": "independent", "y": "independent"}},
     }
 

@@ -75,12 +75,13 @@ def study(bench: Bench, settings: GroupingSettings = GroupingSettings()) -> Stud
 
 
 def _rows(seen: Spectrum, noise: NoiseDecay, threshold: float) -> list[Row]:
-    """One row a layer: medians over images of the counts, means of the noise."""
+    """One row a layer: medians over images of the counts, means of the noise; `share` only where the tokens stay."""
     rows = []
     for i, layer in enumerate(seen.layers):
         counts = {f"significant_{key:g}": float(np.median(v[:, i])) for key, v in seen.significant.items()}
         row: Row = {"model": seen.model, "layer": i, "name": layer.name, "tokens": layer.layout.tokens}
-        row |= {"share": counts[f"significant_{threshold:g}"] / layer.layout.tokens}
+        share = counts[f"significant_{threshold:g}"] / layer.layout.tokens
+        row |= {"share": share if _keeps_its_tokens(seen) else None}
         row |= {"noise": float(noise.noise[:, i].mean()), "decay": float(noise.decay[i])}
         row |= {"depth": i / (len(seen.layers) - 1), "zero": float(np.median(seen.zero[:, i]))}
         row |= {"effective_rank": float(seen.effective_rank[:, i].mean()), "downsamples": layer.downsamples}
@@ -155,7 +156,10 @@ def _figures(rows: Sequence[Row], sweep: Sequence[Row]) -> list[Figure]:
     swept = figures.lines(
         named, Axis("layer", "block (0: embedding)", whole=True), Axis("share", "significant / tokens"), "at"
     )
-    both = "Bars: share of eigenvalues above the threshold (median over images). Line: noise in relation to the tokens."
+    both = (
+        "Bars: share of eigenvalues above the threshold (median over images), where the number of tokens stays. Line: "
+        "noise in relation to the tokens."
+    )
     caption = "Share of significant eigenvalues for every normalisation of the tokens (panels) and threshold (lines)."
     charts = [
         figures.figure("grouping", CARD.title, both, figures.grouping(rows)),
