@@ -84,7 +84,7 @@ def facets(spec: Spec, field: str, columns: int = 3) -> Spec:
 
 
 def matrix(rows: Sequence[Row], facet: str) -> Spec:
-    """Similarity of layers as heat maps, one for each value of `facet`. Rows: `row`, `column` (positions), `similarity`.
+    """Similarity of layers as heat maps, one for each value of `facet`. Rows: `row`, `column` (layers), `similarity`.
 
     Networks of different depths have axes of their own. A map in which nothing but the diagonal is defined is left out.
     """
