@@ -13,6 +13,7 @@ on the machine only ever adds time. Time is that of this process's CPU on one th
 import argparse
 import io
 import json
+import multiprocessing
 import os
 import time
 import zipfile
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str]) -> None:
     options = _options(arguments)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     torch.set_num_threads(options.threads)
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        raise SystemExit("There is no CUDA device here; this benchmark runs on one, or on the CPU without --device.")
     height, width = (int(side) for side in options.size.split("x"))
     images = photographs(options.images, height, width, options.batch).to(options.device)
     severities = [float(text) for text in options.severities.split(",")]
@@ -54,6 +57,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     names = options.names.split(",") if options.names else ALL
     if options.compare_threads:
+        _print_ceiling(options)
         _compare_threads(images, names, severities, options)
         return
     timings = [_timing(name, images, severities, reference, options) for name in names]
@@ -177,6 +181,40 @@ def _ours(images: torch.Tensor, name: str, severity: float, seed: int, options: 
     corrupt(images, name, severity, seed=seed, backend=options.backend)
     if options.device.startswith("cuda"):
         torch.cuda.synchronize()
+
+
+def _print_ceiling(options: argparse.Namespace, seconds: float = 5.0) -> None:
+    """What this machine gives at most: the work of several processes, one thread each, over that of one alone."""
+    for what in (_busy_loop, _common_corruptions):
+        alone = _work_done(what, 1, seconds)
+        together = _work_done(what, options.threads, seconds)
+        print(f"ceiling: {options.threads} processes do {together / alone:.2f}x the work of one ({what.__name__[1:]})")
+
+
+def _work_done(what: Callable[[float], float], processes: int, seconds: float) -> float:
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        pool.map(what, [0.5] * processes, chunksize=1)  # imports, compiled code, pages
+        return sum(pool.map(what, [seconds] * processes, chunksize=1))
+
+
+def _busy_loop(seconds: float) -> float:
+    """Rounds a second of arithmetic that needs no memory."""
+    rounds, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        sum(range(100_000))
+        rounds += 1
+    return rounds / (time.perf_counter() - start)
+
+
+def _common_corruptions(seconds: float) -> float:
+    """Passes a second over the common corruptions, batch 32 at 224 pixels, severity 3, one thread."""
+    torch.set_num_threads(1)
+    images, passes, start = _synthetic(224, 224, 32), 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        for name in COMMON:
+            corrupt(images, name, 3)
+        passes += 1
+    return passes / (time.perf_counter() - start)
 
 
 def _compare_threads(

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from weatherglass.models.channel_attention import ConvolutionalMlp, channel_processing
-from weatherglass.models.fan import ClassAttention, TokenMixing
+from weatherglass.models.fan_blocks import ClassAttention, TokenMixing
 from weatherglass.models.fan_swin import WindowAttention
 from weatherglass.models.linear import Linear, linear
 

@@ -223,7 +223,7 @@ def test_initialisation(golden: Any, name: str) -> None:
 
 
 def test_position_features(golden: Any) -> None:
-    from weatherglass.models.fan import FourierPositions
+    from weatherglass.models.fan_stem import FourierPositions
 
     for grid, forms in golden.read("positional_encoding").items():
         for form in ("floor", "no_floor"):

@@ -1,8 +1,8 @@
 """Procedural frost: ice of our own, so that no photograph has to be shipped.
 
-Needles grow from random seeds, fern-like, over noise; the picture then gets the brightness, spread, tint and radial
-power spectrum measured on the five textures that the reference draws from. What remains different is the phase: the
-shapes are ours. docs/corruptions.md compares the statistics of frost made with either.
+Needles grow from random seeds, fern-like, over noise; the picture then gets brightness, spread, tint, grey levels,
+radial power spectrum and direction such that its crops have the statistics of crops of the five textures that the
+reference draws from. What remains different is the phase: the shapes are ours. docs/corruptions.md has the numbers.
 """
 
 from dataclasses import dataclass
@@ -14,47 +14,61 @@ from jaxtyping import Float, UInt8
 SIDE = 640
 """Pixels. The reference textures measure 323..600 x 485..900."""
 
-RADII = np.array([1, 2, 4, 8, 16, 32, 64, 110]) / 256
-"""Frequencies, in cycles a pixel, at which the spectra below are given."""
+RADII = np.r_[1 / 640, 1 / 320, 1 / 160, 1 / 80, (np.arange(16) + 0.5) * 1.1 / 32]
+"""Frequencies, in cycles a pixel, at which the spectra below are given. Frost enlarges its textures by 1.1, so the last
+sixteen are the middles of sixteen equal bands of the picture."""
 
-
-SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+SHARES = (0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
 
 
 @dataclass(frozen=True)
 class Ice:
-    """What one texture of the reference looks like in numbers (levels 0..255)."""
+    """One texture in numbers (levels 0..255), fitted so that its crops have the statistics of the reference's."""
 
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float]
     spectrum: tuple[float, ...]
     """log10 of the radial power at `RADII`, up to a constant."""
+    slant: float
+    """log10 of how much more power stands along the rows than in the mean of all directions."""
+    quantiles: tuple[float, ...]
+    """Grey levels at the shares `SHARES`: bright crystals on dark glass, or dark cracks in white ice."""
     tint: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Share of a second, coarse field in each channel: what makes the channels differ."""
-    quantiles: tuple[float, ...] = ()
-    """Grey levels at the shares `SHARES`: bright crystals on dark glass, or dark cracks in white ice."""
 
 
+# fmt: off
 _WHITE = Ice(
-    (200.8, 205.4, 214.5),
-    (21.4, 22.1, 22.6),
-    (9.79, 8.81, 8.31, 7.89, 7.77, 6.91, 6.52, 5.79),
-    quantiles=(141, 177, 195, 210, 222, 231, 245),
+    mean=(193.7, 197.9, 207.0), deviation=(22.2, 22.8, 23.7),
+    spectrum=(1.96, 1.32, 0.95, 0.05, 0.00, -0.79, -1.21, -1.52, -1.75, -1.84,
+              -1.87, -2.19, -2.39, -2.59, -2.79, -3.03, -3.28, -3.43, -3.80, -4.01),
+    slant=-0.09, quantiles=(105, 140, 176, 193, 208, 220, 226, 235, 241),
 )
 
 ICE = (
     Ice(
-        (77.7, 149.1, 165.7), (26.9, 16.5, 15.3), (9.43, 9.00, 8.20, 7.43, 6.64, 6.43, 6.22, 5.53),
-        tint=(0.8, 0.25, -0.1), quantiles=(97, 109, 118, 129, 142, 155, 177),
+        mean=(72.2, 145.6, 162.8), deviation=(27.1, 16.0, 15.3),
+        spectrum=(2.71, 2.08, 1.73, 0.51, 0.00, -0.72, -0.89, -1.01, -1.09, -1.16,
+                  -1.21, -1.29, -1.40, -1.49, -1.64, -1.77, -1.94, -2.09, -2.26, -2.46),
+        slant=0.19, quantiles=(90, 95, 107, 116, 128, 141, 155, 175, 188), tint=(0.8, 0.25, -0.1),
     ),
     # The reference holds this texture twice, so that it is drawn with probability 0.4. So do we.
     _WHITE,
     _WHITE,
-    Ice((137.6, 152.8, 165.2), (28.5, 28.5, 29.9), (9.02, 8.45, 8.46, 8.06, 7.80, 7.44, 6.93, 6.36),
-        quantiles=(82, 116, 134, 152, 169, 186, 234)),
-    Ice((112.4, 123.4, 134.8), (44.4, 43.3, 41.7), (9.41, 9.08, 8.83, 8.38, 7.83, 7.12, 6.80, 6.38),
-        quantiles=(45, 71, 92, 119, 151, 183, 238)),
-)  # fmt: skip
+    Ice(
+        mean=(137.5, 152.2, 164.6), deviation=(28.3, 28.4, 29.9),
+        spectrum=(2.35, 1.54, 1.42, -0.01, 0.00, -0.52, -0.89, -1.08, -1.23, -1.34,
+                  -1.42, -1.62, -1.73, -1.88, -2.04, -2.25, -2.44, -2.63, -2.88, -2.98),
+        slant=0.01, quantiles=(50, 81, 114, 132, 150, 167, 180, 218, 240),
+    ),
+    Ice(
+        mean=(97.4, 108.8, 120.8), deviation=(39.1, 38.6, 37.8),
+        spectrum=(2.39, 1.67, 0.43, 0.23, 0.00, -0.68, -1.11, -1.36, -1.58, -1.75,
+                  -1.89, -2.05, -2.16, -2.28, -2.37, -2.47, -2.57, -2.59, -2.69, -2.75),
+        slant=-0.01, quantiles=(33, 43, 68, 89, 117, 149, 174, 217, 238),
+    ),
+)
+# fmt: on
 
 
 def procedural_ice() -> tuple[UInt8[np.ndarray, "side side 3"], ...]:
@@ -63,13 +77,14 @@ def procedural_ice() -> tuple[UInt8[np.ndarray, "side side 3"], ...]:
 
 
 def _picture(ice: Ice, generator: np.random.Generator) -> UInt8[np.ndarray, "side side 3"]:
-    crystals = _with_spectrum(_needles(generator) + 0.3 * generator.standard_normal((SIDE, SIDE)), ice.spectrum)
+    grown = _needles(generator) + 0.3 * generator.standard_normal((SIDE, SIDE))
+    crystals = _with_spectrum(grown, ice.spectrum, ice.slant)
     ranks = (crystals.ravel().argsort().argsort() + 0.5) / crystals.size
     span = ice.quantiles[-1] - ice.quantiles[0]
-    ends = ice.quantiles[0] - 0.25 * span, *ice.quantiles, ice.quantiles[-1] + 0.25 * span
+    ends = ice.quantiles[0] - 0.02 * span, *ice.quantiles, ice.quantiles[-1] + 0.02 * span
     crystals = np.interp(ranks, (0, *SHARES, 1), ends).reshape(crystals.shape)
     crystals = _standardised(crystals)
-    coarse = _with_spectrum(generator.standard_normal((SIDE, SIDE)), tuple(-12 * np.log10(RADII * 256)))
+    coarse = _with_spectrum(generator.standard_normal((SIDE, SIDE)), tuple(-3 * np.log10(RADII * SIDE)), 0.0)
     channels = [
         mean + spread * _standardised(np.sqrt(1 - share**2) * crystals + share * coarse)
         for mean, spread, share in zip(ice.mean, ice.deviation, ice.tint, strict=True)
@@ -98,15 +113,17 @@ def _line(canvas: np.ndarray, start: np.ndarray, step: np.ndarray, light: float)
     cv2.line(canvas, ends[0], ends[1], light, 1, cv2.LINE_8, shift=4)
 
 
-def _with_spectrum(field: np.ndarray, spectrum: tuple[float, ...]) -> Float[np.ndarray, "side side"]:
-    """The field with its phases kept and its radial power spectrum replaced, mean 0 and variance 1."""
+def _with_spectrum(field: np.ndarray, spectrum: tuple[float, ...], slant: float) -> Float[np.ndarray, "side side"]:
+    """The field with its phases kept and its power spectrum replaced, mean 0 and variance 1."""
     transform = np.fft.rfft2(field - field.mean())
-    frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None, :])
+    down, right = np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None, :]
+    frequency = np.hypot(down, right)
+    direction = (right**2 - down**2) / np.maximum(frequency, 1e-9) ** 2  # 1 along the rows, -1 along the columns
     ring = np.rint(frequency * SIDE).astype(int)
     power = np.bincount(ring.ravel(), (np.abs(transform) ** 2).ravel()) / np.bincount(ring.ravel())
     # Photographs fall off steeply towards the pixel grid, beyond the last frequency that was measured.
-    radii, levels = np.r_[RADII, 0.7], np.r_[spectrum, spectrum[-1] - 1.6]
-    wanted = np.interp(np.log(np.maximum(frequency, 0.3 / SIDE)), np.log(radii), levels)
+    radii, levels = np.r_[RADII, 0.75], np.r_[spectrum, spectrum[-1] - 1.0]
+    wanted = np.interp(np.log(np.maximum(frequency, 0.5 / SIDE)), np.log(radii), levels) + slant * direction
     shaped = transform * np.sqrt(10**wanted / np.maximum(power[ring], 1e-9))
     return _standardised(np.fft.irfft2(shaped, (SIDE, SIDE)))
 

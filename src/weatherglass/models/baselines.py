@@ -2,19 +2,20 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from timm.layers.drop import DropPath
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from weatherglass.errors import UserError
 from weatherglass.models.channel_attention import Grid, Tokens, map_gelu, map_to_tokens, tokens_to_map
+from weatherglass.models.classifier import ImageClassifier, initialise_linear
 from weatherglass.models.configuration import ConvolutionStem, RvtConfig
-from weatherglass.models.fan import ConvolutionPatchEmbed, Map, checked_images, initialise_linear
-from weatherglass.models.fan_swin import checked_pooling
+from weatherglass.models.convnext import Map
+from weatherglass.models.fan_stem import ConvolutionPatchEmbed
 from weatherglass.models.linear import Linear
 
 
-class RobustVisionTransformer(nn.Module):
+class RobustVisionTransformer(ImageClassifier):
     """RVT* from its paper (arXiv 2105.07926): a convolutional stem, no class token, depthwise convolutions in the
     MLPs, and a learned scale for every pair of positions in the attention (position-aware attention scaling).
 
@@ -34,50 +35,34 @@ class RobustVisionTransformer(nn.Module):
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.in_chans = in_chans
-        self.img_size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
-        self.global_pool = checked_pooling(global_pool)
-        self.num_features = self.head_hidden_size = self.embed_dim = config.width
+        super().__init__(
+            config.width, num_classes=num_classes, in_chans=in_chans, img_size=img_size, global_pool=global_pool
+        )
         tokens = -(-self.img_size[0] // 16) * -(-self.img_size[1] // 16)
         self.patch_embed = ConvolutionPatchEmbed(ConvolutionStem(), in_chans, config.width)
         self.blocks = nn.ModuleList(RvtBlock(config, tokens, drop_path_rate) for _ in range(config.depth))
-        self.norm = nn.LayerNorm(config.width, eps=1e-6)
-        self.head_drop = nn.Dropout(drop_rate)
-        self.head = Linear(config.width, num_classes) if num_classes > 0 else nn.Identity()
+        self._add_head(nn.LayerNorm(config.width, eps=1e-6), drop_rate)
+        self.feature_info = [
+            {"num_chs": config.width, "reduction": 16, "module": f"blocks.{block}"} for block in range(config.depth)
+        ]
         self.apply(initialise_linear)
 
-    def forward(self, images: Map) -> Float[Tensor, "batch classes"]:
-        return self.forward_head(self.forward_features(images))
-
-    def forward_features(self, images: Map) -> Tokens:
-        """Normalised tokens."""
-        if tuple(checked_images(images, self.in_chans).shape[2:]) != self.img_size:
+    def _look(self, images: Map, last: int) -> tuple[list[tuple[Tokens, Grid]], Tokens]:
+        """The blocks."""
+        if tuple(self._checked_images(images).shape[2:]) != self.img_size:
             raise UserError(
                 f"This RVT takes images of {self.img_size[0]}x{self.img_size[1]} pixels, got "
                 f"{images.shape[2]}x{images.shape[3]}; create it with that img_size."
             )
         tokens, grid = self.patch_embed(images)
-        for block in self.blocks:
-            tokens = block(tokens, grid)
-        return self.norm(tokens)
+        found: list[tuple[Tokens, Grid]] = []
+        for block in self.blocks[: last + 1]:
+            tokens = checkpoint(block, tokens, grid, use_reentrant=False) if self._recompute else block(tokens, grid)
+            found.append((tokens, grid))
+        return found, tokens
 
-    def forward_head(self, tokens: Tokens, pre_logits: bool = False) -> Tensor:
-        """Pool the tokens of `forward_features` and classify; `pre_logits` stops before the classifier."""
-        tokens = self.head_drop(tokens.mean(dim=1) if self.global_pool else tokens)
-        return tokens if pre_logits else self.head(tokens)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A fresh classifier for `num_classes` outputs; 0 leaves it out."""
-        self.num_classes = num_classes
-        if global_pool is not None:
-            self.global_pool = checked_pooling(global_pool)
-        head = Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
-        self.head = head.apply(initialise_linear).to(self.norm.weight)
+    def _drop_behind(self, last: int) -> None:
+        self.blocks = self.blocks[: last + 1]
 
 
 class RvtBlock(nn.Module):

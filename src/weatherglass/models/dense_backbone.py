@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from weatherglass.errors import UserError
 from weatherglass.models.configuration import ConvNeXtStem, FanConfig
-from weatherglass.models.fan import Fan, Map
+from weatherglass.models.convnext import Map
+from weatherglass.models.fan import Fan
 from weatherglass.models.names import model_name
 
 TAPS = {

@@ -23,18 +23,18 @@ from weatherglass.models.channel_attention import (
     Grid,
     Tokens,
     map_to_tokens,
-    tokens_to_map,
 )
+from weatherglass.models.classifier import ImageClassifier, drop_path_ramp, initialise_linear
 from weatherglass.models.configuration import SwinConfig
-from weatherglass.models.fan import Map, Mlp, checked_images, initialise_linear
-from weatherglass.models.feature_maps import Indices, wanted_maps
+from weatherglass.models.convnext import Map
+from weatherglass.models.fan_blocks import Mlp
 from weatherglass.models.linear import Linear
 
 MASKED = -100.0
 """Added to the attention of two tokens that a cyclic shift has brought together."""
 
 
-class FanSwin(nn.Module):
+class FanSwin(ImageClassifier):
     """FAN-Swin, with the methods of a timm model.
 
     Args:
@@ -62,14 +62,14 @@ class FanSwin(nn.Module):
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.1,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            config.width * 2 ** (len(config.depths) - 1),
+            num_classes=num_classes,
+            in_chans=in_chans,
+            img_size=img_size,
+            global_pool=global_pool,
+        )
         self.config = config
-        self.num_classes = num_classes
-        self.in_chans = in_chans
-        self.img_size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
-        self.global_pool = checked_pooling(global_pool)
-        self.embed_dim = self.num_features = self.head_hidden_size = config.width * 2 ** (len(config.depths) - 1)
-        self.grad_checkpointing = False
         grids = self._grids(*self.img_size)
         rates = drop_path_ramp(drop_path_rate, config.depths)
 
@@ -90,10 +90,8 @@ class FanSwin(nn.Module):
                 for stage in range(len(config.depths))
             )
         )
-        self.norm = nn.LayerNorm(self.embed_dim)
-        self.head_drop = nn.Dropout(drop_rate)
-        self.head = Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
-        self.feature_info: list[dict[str, str | int]] = [
+        self._add_head(nn.LayerNorm(self.embed_dim), drop_rate)
+        self.feature_info = [
             {"num_chs": config.width * 2**stage, "reduction": config.patch * 2**stage, "module": f"layers.{stage}"}
             for stage in range(len(config.depths))
         ]
@@ -101,34 +99,24 @@ class FanSwin(nn.Module):
 
     # ------------------------------------------------------------------------------------------ forward
 
-    def forward(self, images: Map) -> Float[Tensor, "batch classes"]:
-        return self.forward_head(self.forward_features(images))
-
-    def forward_features(self, images: Map) -> Tokens:
-        """Normalised tokens of the last stage."""
-        tokens, grid = self._embed(images)
+    def _look(self, images: Map, last: int) -> tuple[list[tuple[Tokens, Grid]], Tokens]:
+        """The stages, before their downsampling."""
+        self._grids(*self._checked_images(images).shape[2:])
+        tokens, grid = self.patch_embed(images)
+        found: list[tuple[Tokens, Grid]] = []
         for stage in self._stages():
-            tokens = stage(tokens, grid, recompute=self._recompute)
-            grid = stage.grid_after(grid)
-        return self.norm(tokens)
+            if len(found) > last:
+                break
+            tokens = stage.mix(tokens, grid, recompute=self._recompute)
+            found.append((tokens, grid))
+            tokens, grid = stage.shrink(tokens, grid), stage.grid_after(grid)
+        return found, tokens
 
-    def forward_head(self, tokens: Tokens, pre_logits: bool = False) -> Tensor:
-        """Pool the tokens of `forward_features` and classify; `pre_logits` stops before the classifier."""
-        if self.global_pool == "avg":
-            tokens = tokens.mean(dim=1)
-        tokens = self.head_drop(tokens)
-        return tokens if pre_logits else self.head(tokens)
+    def _drop_behind(self, last: int) -> None:
+        self.layers = self.layers[: last + 1]
 
     def _stages(self) -> Iterator["SwinStage"]:
         return cast("Iterator[SwinStage]", iter(self.layers))
-
-    @property
-    def _recompute(self) -> bool:
-        return self.grad_checkpointing and torch.is_grad_enabled()
-
-    def _embed(self, images: Map) -> tuple[Tokens, Grid]:
-        self._grids(*checked_images(images, self.in_chans).shape[2:])
-        return self.patch_embed(images)
 
     def _grids(self, height: int, width: int) -> list[Grid]:
         """The grid of every stage, or one line why this size does not fit."""
@@ -145,71 +133,6 @@ class FanSwin(nn.Module):
                 )
             grids.append(grid)
         return grids
-
-    # ----------------------------------------------------------------------------------------- features
-
-    def forward_intermediates(
-        self,
-        x: Map,
-        indices: Indices = None,
-        norm: bool = False,
-        stop_early: bool = False,
-        output_fmt: str = "NCHW",
-        intermediates_only: bool = False,
-    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """Maps of the stages (before their downsampling), as timm's: see `Fan.forward_intermediates`."""
-        if output_fmt not in ("NCHW", "NHWC", "NLC"):
-            raise UserError(f"output_fmt must be 'NCHW', 'NHWC' or 'NLC', got '{output_fmt}'.")
-        take, last = wanted_maps(len(self.layers), indices)
-        tokens, grid = self._embed(x)
-        found: list[Tensor] = []
-        for index, stage in enumerate(self._stages()):
-            if stop_early and index > last:
-                break
-            tokens = stage.mix(tokens, grid, recompute=self._recompute)
-            if index in take:
-                chosen = self.norm(tokens) if norm and index == len(self.layers) - 1 else tokens
-                if output_fmt != "NLC":
-                    chosen = tokens_to_map(chosen, grid)
-                    chosen = chosen.contiguous() if output_fmt == "NCHW" else chosen.permute(0, 2, 3, 1)
-                found.append(chosen)
-            tokens, grid = stage.shrink(tokens, grid), stage.grid_after(grid)
-        order = sorted(range(len(take)), key=take.__getitem__)
-        outputs = [found[order.index(position)] for position in range(len(take))]
-        return outputs if intermediates_only else (self.norm(tokens), outputs)
-
-    def prune_intermediate_layers(
-        self, indices: Indices = 1, prune_norm: bool = False, prune_head: bool = True
-    ) -> list[int]:
-        """Drop what lies behind the last wanted stage, for `features_only`."""
-        take, last = wanted_maps(len(self.layers), indices)
-        self.layers = self.layers[: last + 1]
-        if prune_norm:
-            self.norm = nn.Identity()
-        if prune_head:
-            self.reset_classifier(0, "")
-        return take
-
-    # ------------------------------------------------------------------------------------- timm's protocol
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A fresh classifier for `num_classes` outputs; 0 leaves it out."""
-        self.num_classes = num_classes
-        if global_pool is not None:
-            self.global_pool = checked_pooling(global_pool)
-        head = Linear(self.embed_dim, num_classes) if num_classes > 0 else nn.Identity()
-        self.head = head.apply(initialise_linear).to(self.patch_embed.proj.weight)
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute the activations of every block in the backward pass instead of keeping them."""
-        self.grad_checkpointing = enable
-
-    def no_weight_decay(self) -> set[str]:
-        """Nothing besides vectors: the published training decayed temperatures and relative positions too."""
-        return set()
 
     def group_matcher(self, coarse: bool = False) -> dict[str, object]:
         """Groups for layer-wise learning-rate decay: the patches, every block with its downsampling, the norm."""
@@ -402,15 +325,6 @@ class PatchMerging(nn.Module):
         return self.reduction(self.norm(features.flatten(3).flatten(1, 2)))
 
 
-def drop_path_ramp(last: float, depths: tuple[int, ...]) -> list[list[float]]:
-    """Rates that rise linearly from 0 in the first block to `last` in the last one, by stage."""
-    total, rates, position = max(1, sum(depths) - 1), [], 0
-    for depth in depths:
-        rates.append([last * (position + index) / total for index in range(depth)])
-        position += depth
-    return rates
-
-
 def split_windows(features: Float[Tensor, "batch height width channels"], window: int) -> Tokens:
     """(batch * windows, window * window, channels), windows row-major."""
     height, width = features.shape[1:3]
@@ -447,9 +361,3 @@ def _region(side: int, window: int, shift: int) -> Int[Tensor, " side"]:
     """0, 1 or 2: what the last row of windows holds after the shift comes from two ends of the image."""
     position = torch.arange(side)
     return (position >= side - window).long() + (position >= side - shift).long()
-
-
-def checked_pooling(global_pool: str) -> str:
-    if global_pool not in ("avg", ""):
-        raise UserError(f"global_pool of a Swin must be 'avg' or '' (all tokens), got '{global_pool}'.")
-    return global_pool

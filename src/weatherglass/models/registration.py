@@ -123,7 +123,7 @@ def _default_feature_indices(model: ModelName) -> tuple[int, ...]:
     """The maps of `features_only`: all stages, or for FAN the stages of the stem, thirds of the blocks, the end."""
     config = model.config
     if isinstance(config, RvtConfig):
-        return ()
+        return config.depth // 3, 2 * config.depth // 3 - 1, config.depth - 1
     if not isinstance(config, FanConfig):
         return tuple(range(len(config.depths)))
     stages = 2 if isinstance(config.stem, ConvNeXtStem) else 0
