@@ -17,14 +17,6 @@ every_corruption = pytest.mark.parametrize("name", CORRUPTIONS)
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def photograph_like(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
     """uint8 noise with the 1/f spectrum of photographs."""
     generator = np.random.default_rng(seed)

@@ -27,14 +27,6 @@ def frames(images: torch.Tensor, text: str, ids: tuple[str, ...] = ("a", "b", "c
     return torch.stack(list(parse_sequence(text).frames_of_input(batch, seed=seed)))
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def images() -> torch.Tensor:
     return smooth(3, 33, 41)
