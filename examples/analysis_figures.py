@@ -50,7 +50,7 @@ def runs(vit: str, fan: str, resnet: str) -> list[Run]:
         Run("bottleneck", (), "", 0),
         Run("gates", (fan,), CIFAR, 256),
         Run("similarity", three, CIFAR, 256),
-        Run("similarity", ("digits_vit",), "digits:test", 256, ("--tokens", "class"), "digits_"),
+        Run("similarity", (vit,), CIFAR, 256, ("--tokens", "class")),
         Run("grouping", three, CIFAR, 128, ("--draws", "3")),
         Run("clusters", transformers, CIFAR, 48),
         Run("clusters", three, SHAPES, 256, (), "shapes_"),
@@ -60,8 +60,8 @@ def runs(vit: str, fan: str, resnet: str) -> list[Run]:
         Run("redundancy", transformers, CIFAR, 500),
         Run("lesions", transformers, CIFAR, 200, corrupted, "corrupted_"),
         Run("grouping", IMAGENET, PHOTOS, 16, ("--draws", "1"), "photos_"),
-        Run("clusters", IMAGENET[:1], CAMVID, 16, ("--layers", "3,7,11,15,18"), "camvid_"),
-        Run("clusters", IMAGENET[:1], PHOTOS, 12, ("--layers", "7,11,15,18"), "photos_"),
+        Run("clusters", IMAGENET[:1], CAMVID, 16, ("--layers", "3,7,11,15,17"), "camvid_"),
+        Run("clusters", IMAGENET[:1], PHOTOS, 12, ("--layers", "7,11,15,17"), "photos_"),
     ]
 
 
