@@ -105,16 +105,20 @@ def _rows(found: ClusterMaps) -> list[Row]:
 
 
 def _findings(found: ClusterMaps) -> list[Finding]:
-    """With masks: is the best of the middle blocks closer to the objects than the embedding, image by image?"""
-    if found.overlap is None or len(found.layers) < 4:
+    """With masks: are the middle blocks closer to the objects than the first layer, image by image?
+
+    Asked where every layer has the same grid: on a coarser one small objects vanish, and the numbers do not compare.
+    """
+    grids = {layer.layout.grid for layer in found.layers}
+    if found.overlap is None or len(found.layers) < 4 or len(grids) > 1:
         return []
     count = len(found.layers)
     middle = found.overlap[:, count // 4 : count - count // 4]
     gain = mean_estimate(middle.mean(axis=1) - found.overlap[:, 0])
     means = np.nanmean(found.overlap, axis=0)
     evidence = (
-        f"overlap of objects with their best cluster: embedding {means[0]:.3f}, middle {np.nanmean(middle):.3f}, "
-        f"last {means[-1]:.3f}; gain of the middle blocks {gain.number(3)}."
+        f"overlap of objects with their best cluster: {found.layers[0].name} {means[0]:.3f}, middle layers "
+        f"{np.nanmean(middle):.3f}, last {means[-1]:.3f}; gain of the middle layers {gain.number(3)}."
     )
     return [Finding(CARD.expected[0], found.model, beyond(gain), evidence)]
 
