@@ -94,6 +94,7 @@ def test_what_cannot_be_made_is_said(tmp_path: Path) -> None:
         load_data(f"cue-conflict:{tmp_path / 'bad'}")
 
 
+@pytest.mark.slow
 def test_from_labelled_images_to_a_shape_bias(tmp_path: Path) -> None:
     def call(*arguments: str) -> str:
         done = CliRunner().invoke(weatherglass, list(arguments), catch_exceptions=False)

@@ -123,6 +123,7 @@ def test_mistakes_are_answered(make: Callable[[], object], message: str) -> None
         make()
 
 
+@pytest.mark.slow
 def test_the_verb_prints_draws_and_reports(tmp_path: Path) -> None:
     store, page = str(tmp_path / "run"), tmp_path / "page.html"
 
