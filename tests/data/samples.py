@@ -176,6 +176,29 @@ def write_user_data(root: Path) -> str:
     return f"{root / 'mine.py'}:reader"
 
 
+def write_pairs(root: Path, image: str, mask: str, count: int = 4) -> Path:
+    """Pictures and masks of ids 0 and 1; `image` and `mask` are file names with the number in braces."""
+    for number in range(count):
+        for place, array in ((image, picture(number)), (mask, picture(number)[:, :, 0] // 128)):
+            file = root / place.format(number)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(file)
+    return root
+
+
+def write_voc_masks(root: Path) -> str:
+    write_pairs(root, "JPEGImages/{}.png", "SegmentationClass/{}.png")
+    (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+    (root / "ImageSets" / "Segmentation" / "val.txt").write_text("0\n1\n2\n3\n")
+    return f"voc-masks:{root}/val"
+
+
+def write_masks(root: Path) -> str:
+    write_pairs(root, "images/{}.png", "masks/{}.png")
+    (root / "classes.json").write_text(json.dumps(["road", "tree"]))
+    return f"masks:{root}"
+
+
 WRITERS: dict[str, Callable[[Path], str]] = {
     "digits": lambda root: "digits:test",
     "imagefolder": write_imagefolder,
@@ -200,6 +223,16 @@ WRITERS: dict[str, Callable[[Path], str]] = {
     "huggingface": write_hugging_face,
     "parquet": write_parquet,
     "parquet plain": write_parquet_plain,
+    "camvid": lambda root: f"camvid:{write_pairs(root, 'images/{}.png', 'labels/{}.png')}",
+    "cityscapes": lambda root: (
+        "cityscapes:"
+        + str(write_pairs(root, "leftImg8bit/val/ulm/{}_leftImg8bit.png", "gtFine/val/ulm/{}_gtFine_labelTrainIds.png"))
+        + "/val"
+    ),
+    "ade20k": lambda root: f"ade20k:{write_pairs(root, 'images/validation/{}.png', 'annotations/validation/{}.png')}",
+    "voc-masks": write_voc_masks,
+    "masks": write_masks,
+    "scenes": lambda root: "scenes:4@32",
     "user code": write_user_data,
 }
 """What writes a small data set of each kind into a folder and returns its name."""
