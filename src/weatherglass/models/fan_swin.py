@@ -99,6 +99,15 @@ class FanSwin(ImageClassifier):
 
     # ------------------------------------------------------------------------------------------ forward
 
+    def forward_features(self, images: Map) -> Tokens:
+        """Normalised tokens of the last stage. Every stage is called as a whole, so that hooks on it fire."""
+        self._grids(*self._checked_images(images).shape[2:])
+        tokens, grid = self.patch_embed(images)
+        for stage in self._stages():
+            tokens = stage(tokens, grid, recompute=self._recompute)
+            grid = stage.grid_after(grid)
+        return self._finished(tokens)
+
     def _look(self, images: Map, last: int) -> tuple[list[tuple[Tokens, Grid]], Tokens]:
         """The stages, before their downsampling."""
         self._grids(*self._checked_images(images).shape[2:])
