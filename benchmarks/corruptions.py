@@ -96,7 +96,9 @@ def photographs(source: str | None, height: int, width: int, count: int) -> torc
             names = [name for name in sorted(archive.namelist()) if name.lower().endswith((".jpg", ".png"))]
             files = [io.BytesIO(archive.read(name)) for name in names[:count]]
     else:
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in (".jpg", ".jpeg", ".png"))[:count]
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))[:count]
+    if not files:
+        raise SystemExit(f"{path} holds no photographs; give a folder or a zip file with .jpg or .png files.")
     pictures = []
     for file in files:
         picture = Image.open(file).convert("RGB")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from weatherglass.errors import UserError
@@ -31,6 +31,28 @@ Masks = UInt8[Tensor, "batch height width"]
 """Class index of every pixel; `IGNORE` where the truth is unknown or does not count."""
 
 IGNORE = 255
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """The objects of one image, as they truly are or as a detector found them. All arrays have one row an object."""
+
+    boxes: Float[np.ndarray, "objects 4"]
+    """x0, y0, x1, y1 in pixels of the image; x1 and y1 are exclusive, so width is x1 - x0."""
+    classes: Int[np.ndarray, " objects"]
+    """Index into the classes of the data."""
+    scores: Float[np.ndarray, " objects"] | None = None
+    """Confidence in [0, 1] of found objects; None for the truth."""
+    masks: Bool[np.ndarray, "objects height width"] | None = None
+    """The pixels of each object, at the size of the image; None where only boxes are known."""
+    crowd: Bool[np.ndarray, " objects"] | None = None
+    """True objects that stand for a group: what is found on them counts neither way. None: there are none."""
+    areas: Float[np.ndarray, " objects"] | None = None
+    """Area in pixels that decides between small, medium and large, where the data state one; None: that of masks, else
+    of boxes."""
+
+    def __len__(self) -> int:
+        return len(self.boxes)
 
 
 @dataclass(frozen=True)
@@ -105,7 +127,7 @@ class Predictor(ABC):
     parameters: int
     """Number of learned parameters; 0 where it cannot be known."""
     task: str = "classification"
-    """What its outputs are: 'classification' or 'segmentation'; decides how they are scored."""
+    """What its outputs are: 'classification', 'segmentation' or 'detection'; decides how they are scored."""
 
     @property
     def decision(self) -> str:
@@ -135,7 +157,7 @@ class ImageData(ABC):
     selection: str = "all"
     """Which part of the whole this is, e.g. 'stratified 500 of 10000, seed 0'."""
     task: str = "classification"
-    """What its truth is for: 'classification' (labels) or 'segmentation' (masks)."""
+    """What its truth is for: 'classification' (labels), 'segmentation' (masks) or 'detection' (objects)."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -270,3 +292,19 @@ class SegmentationData(ImageData):
 
     @abstractmethod
     def select(self, indices: Sequence[int], selection: str) -> "SegmentationData": ...
+
+
+class DetectionData(ImageData):
+    """Images with boxes, and often masks, of the objects in them. `labels` are all 0, since no image has a class."""
+
+    task = "detection"
+    has_masks: bool
+    """Whether every object has a mask."""
+
+    @abstractmethod
+    def objects(self, index: int) -> Objects:
+        """What is in one image, in the pixels of `image(index)`. Raises `UserError` for annotations that cannot be
+        used: a box without area or beside the image, an unknown class, a mask of another size."""
+
+    @abstractmethod
+    def select(self, indices: Sequence[int], selection: str) -> "DetectionData": ...

@@ -1,7 +1,6 @@
 """Learning to classify: the recipe's augmentation, mixing, label smoothing and distillation."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from weatherglass.data.geometry import prepare
 from weatherglass.errors import UserError
-from weatherglass.models.described import ModelDescription, build_network
+from weatherglass.models.described import build_network
 from weatherglass.models.predictor import logits_of
 from weatherglass.training.distillation import distilled_loss
 from weatherglass.training.objective import Objective
@@ -32,15 +31,10 @@ class Classification(Objective[LabelledImages]):
             raise UserError(
                 f"{validation.name} has other classes than {data.name}: {_classes(validation)} and {_classes(data)}."
             )
-        self.recipe = recipe
+        super().__init__(recipe, data, validation, evaluation_preprocessing(recipe))
         self.training = data
         self.validation = validation
-        self.samples = len(data)
         self.dataset = AugmentedImages(data, recipe)
-        self.data = {"data": data.name, "data digest": data.digest, "selection": data.selection}
-        if validation is not None:
-            self.data |= {"validation": validation.name, "validation digest": validation.digest}
-        self.preprocessing = evaluation_preprocessing(recipe)
         self.mixing = make_mixing(recipe, len(data.classes))
         self._teacher: Predictor | None = None
 
@@ -78,35 +72,21 @@ class Classification(Objective[LabelledImages]):
     def score(self, model: nn.Module, device: torch.device, *, workers: int) -> dict[str, float]:
         if self.validation is None:
             return {}
-        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (self.recipe.mean, self.recipe.std))
         images = PreparedImages(self.validation, self.preprocessing)
         right, surprise, seen = 0, 0.0, 0
         for pixels, labels in DataLoader(images, batch_size=250, num_workers=workers, generator=torch.Generator()):
-            normalised = (pixels.to(device).float() / 255 - mean) / std
-            logits = logits_of(model(normalised), self.recipe.network.name).float()
+            logits = logits_of(model(self.normalised(pixels, device)), self.recipe.network.name).float()
             labels = labels.to(device)
             right += int((logits.argmax(1) == labels).sum())
             surprise += float(F.cross_entropy(logits, labels, reduction="sum"))
             seen += len(labels)
         return {"accuracy": right / seen, "negative log-likelihood": surprise / seen, "images": seen}
 
-    def description(self, scores: Mapping[str, float]) -> dict[str, Any]:
-        network = self.recipe.network
-        described = ModelDescription(
-            name=network.name,
-            arguments=dict(network.arguments),
-            classes=len(self.training.classes),
-            class_names=self.training.classes,
-            image_size=self.recipe.image_size,
-            preprocessing=self.preprocessing,
-        )
-        return {**asdict(described), "scores": dict(scores)}
-
     def _taught(self, images: Float[Tensor, "batch 3 height width"], device: torch.device) -> Tensor:
         """The teacher's logits on the images the student sees, with the teacher's own normalisation."""
         if self._teacher is None:
             self._teacher = load_teacher(self.recipe, device, len(self.training.classes))
-        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (self.recipe.mean, self.recipe.std))
+        mean, std = self.statistics(device)
         with torch.no_grad():
             return self._teacher(images * std + mean)
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -9,18 +10,32 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from weatherglass.models.described import ModelDescription
+from weatherglass.training.recipe import Recipe
+from weatherglass.types import ImageData, Pixels, Preprocessing
+
 Batch = TypeVar("Batch")
 
 
 class Objective(ABC, Generic[Batch]):
     """One thing to learn from one set of data. The loop knows nothing else about either."""
 
-    samples: int
-    """Number of training samples."""
     dataset: Dataset[Any]
     """`dataset[place]` is one augmented sample, a function of the place and the recipe's seed alone."""
-    data: Mapping[str, str]
-    """What was trained on and is scored on, with digests, for checkpoints and messages."""
+
+    def __init__(
+        self, recipe: Recipe, data: ImageData, validation: ImageData | None, preprocessing: Preprocessing
+    ) -> None:
+        """`preprocessing` is that of evaluation, which the weights carry with them."""
+        self.recipe = recipe
+        self.preprocessing = preprocessing
+        self.classes = data.classes
+        self.samples = len(data)
+        """Number of training samples."""
+        self.data = {"data": data.name, "data digest": data.digest, "selection": data.selection}
+        """What was trained on and is scored on, with digests, for checkpoints and messages."""
+        if validation is not None:
+            self.data |= {"validation": validation.name, "validation digest": validation.digest}
 
     @abstractmethod
     def build(self) -> nn.Module:
@@ -44,6 +59,25 @@ class Objective(ABC, Generic[Batch]):
         Rates lie in [0, 1] and come with the number of samples as 'images'.
         """
 
-    @abstractmethod
     def description(self, scores: Mapping[str, float]) -> dict[str, Any]:
         """What a file of weights says about the network, so that it can be built from the file alone."""
+        network = self.recipe.network
+        described = ModelDescription(
+            name=network.name,
+            arguments=dict(network.arguments),
+            classes=len(self.classes),
+            class_names=self.classes,
+            image_size=self.recipe.image_size,
+            preprocessing=self.preprocessing,
+        )
+        return {**asdict(described), "scores": dict(scores)}
+
+    def statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The recipe's mean and standard deviation, to be broadcast over images in [0, 1]."""
+        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (self.recipe.mean, self.recipe.std))
+        return mean, std
+
+    def normalised(self, pixels: Pixels, device: torch.device) -> Float[Tensor, "batch 3 height width"]:
+        """Decoded images as the network wants them, on its device."""
+        mean, std = self.statistics(device)
+        return (pixels.to(device).float() / 255 - mean) / std

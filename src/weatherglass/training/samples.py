@@ -42,9 +42,13 @@ def epoch_order(samples: int, epoch: int, *, seed: int, repeats: int = 1) -> Int
     shuffled = np.random.default_rng(int(key)).permutation(samples)
     if repeats == 1:
         return np.stack([shuffled, np.zeros_like(shuffled)], axis=1)
-    length = samples // 256 * 256 or samples
     order = np.stack([np.repeat(shuffled, repeats), np.tile(np.arange(repeats), samples)], axis=1)
-    return order[:length]
+    return order[: epoch_length(samples, repeats)]
+
+
+def epoch_length(samples: int, repeats: int = 1) -> int:
+    """How many samples `epoch_order` gives."""
+    return samples if repeats == 1 else samples // 256 * 256 or samples
 
 
 def dealt(batch: Sequence[Any], part: int, parts: int) -> list[Any]:

@@ -1,7 +1,6 @@
 """Learning to segment: the recipe's augmentation of images and masks, and pixel-wise cross-entropy."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from torch.utils.data import Dataset
 from weatherglass.data.geometry import prepare
 from weatherglass.data.segmentation import prepared_mask
 from weatherglass.errors import UserError
-from weatherglass.models.described import ModelDescription
 from weatherglass.models.segmenter import Segmenter, build_named_segmenter
 from weatherglass.randomness import Draws
 from weatherglass.tasks.segmentation import Segmentation as SegmentationTask
@@ -44,15 +42,10 @@ class Segmentation(Objective[MaskedBatch]):
         assert validation is None or isinstance(validation, SegmentationData)
         if validation is not None and validation.classes != data.classes:
             raise UserError(f"{validation.name} has other classes than {data.name}; train and score on the same ones.")
-        self.recipe = recipe
+        super().__init__(recipe, data, validation, evaluation_preprocessing(recipe))
         self.training = data
         self.validation = validation
-        self.samples = len(data)
         self.dataset = AugmentedMasks(data, recipe)
-        self.data = {"data": data.name, "data digest": data.digest, "selection": data.selection}
-        if validation is not None:
-            self.data |= {"validation": validation.name, "validation digest": validation.digest}
-        self.preprocessing = evaluation_preprocessing(recipe)
 
     def build(self) -> nn.Module:
         return start_segmenter(self.recipe, classes=len(self.training.classes))
@@ -71,27 +64,14 @@ class Segmentation(Objective[MaskedBatch]):
         if self.validation is None:
             return {}
         task, seen = SegmentationTask(), []
-        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (self.recipe.mean, self.recipe.std))
         for start in range(0, len(self.validation), SCORED_AT_ONCE):
             rows = range(start, min(start + SCORED_AT_ONCE, len(self.validation)))
             pixels = torch.stack([prepare(self.validation.image(row), self.preprocessing) for row in rows])
             masks = torch.stack([prepared_mask(self.validation.mask(row), self.preprocessing) for row in rows])
-            scores = model((pixels.to(device).float() / 255 - mean) / std)
+            scores = model(self.normalised(pixels, device))
             seen.append(task.observe(scores.float(), masks))
         columns = {name: np.concatenate([part[name] for part in seen]) for name in seen[0]}
         return {**task.summarise(columns), "images": len(self.validation)}
-
-    def description(self, scores: Mapping[str, float]) -> dict[str, Any]:
-        network = self.recipe.network
-        described = ModelDescription(
-            name=network.name,
-            arguments=dict(network.arguments),
-            classes=len(self.training.classes),
-            class_names=self.training.classes,
-            image_size=self.recipe.image_size,
-            preprocessing=self.preprocessing,
-        )
-        return {**asdict(described), "scores": dict(scores)}
 
 
 class AugmentedMasks(Dataset[tuple[Tensor, Tensor]]):

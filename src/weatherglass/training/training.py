@@ -21,7 +21,7 @@ from weatherglass.training.files import Folder, write_weights
 from weatherglass.training.objective import Objective
 from weatherglass.training.optimisation import make_average, make_optimiser, make_schedule
 from weatherglass.training.recipe import Recipe
-from weatherglass.training.samples import Place, dealt, epoch_order
+from weatherglass.training.samples import Place, dealt, epoch_length, epoch_order
 
 
 class Diverged(UserError):
@@ -49,7 +49,7 @@ class Training:
                 f"A batch of {recipe.batch} cannot be dealt to {self.group.size} processes in "
                 f"{recipe.accumulate} parts: change batch or accumulate."
             )
-        samples = len(epoch_order(self.objective.samples, 0, seed=0, repeats=recipe.augmentation.repeats))
+        samples = epoch_length(self.objective.samples, recipe.augmentation.repeats)
         self.steps_an_epoch = samples // recipe.batch
         if not self.steps_an_epoch:
             raise UserError(f"A batch of {recipe.batch} is larger than the epoch of {samples} samples: --set batch=...")
