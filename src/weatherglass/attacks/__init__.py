@@ -3,8 +3,7 @@
 Names are imported on first use: the table of attacks needs no torch.
 """
 
-from importlib import import_module
-from typing import Any
+from weatherglass.lazy import lazy_names
 
 _PLACES = {
     "ATTACKS": "names",
@@ -23,13 +22,4 @@ _PLACES = {
 }
 
 __all__ = list(_PLACES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'weatherglass.attacks' has no attribute '{name}'")
-    return getattr(import_module(f"weatherglass.attacks.{_PLACES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _PLACES)

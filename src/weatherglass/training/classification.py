@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from weatherglass.data.geometry import prepare
 from weatherglass.errors import UserError
 from weatherglass.models.described import build_network
+from weatherglass.models.initialisation import seeded_initialisation
 from weatherglass.models.predictor import logits_of
 from weatherglass.training.distillation import distilled_loss
 from weatherglass.training.objective import Objective
@@ -146,8 +147,7 @@ def start_network(recipe: Recipe, *, classes: int) -> nn.Module:
     from weatherglass.models.checkpoint import fit_checkpoint, load_checkpoint
 
     chosen = recipe.network
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(recipe.seed)
+    with seeded_initialisation(recipe.seed):
         model = build_network(
             chosen.name, chosen.arguments, classes=classes, drop_path=chosen.drop_path, image_size=recipe.image_size
         )

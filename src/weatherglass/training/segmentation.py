@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from weatherglass.data.geometry import prepare
 from weatherglass.data.segmentation import prepared_mask
 from weatherglass.errors import UserError
+from weatherglass.models.initialisation import seeded_initialisation
 from weatherglass.models.segmenter import Segmenter, build_named_segmenter
 from weatherglass.randomness import Draws
 from weatherglass.tasks.segmentation import Segmentation as SegmentationTask
@@ -135,8 +136,7 @@ def start_segmenter(recipe: Recipe, *, classes: int) -> Segmenter:
     from weatherglass.models.checkpoint import fit_checkpoint, load_checkpoint
 
     chosen = recipe.network
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(recipe.seed)
+    with seeded_initialisation(recipe.seed):
         model = build_named_segmenter(chosen.name, classes, chosen.arguments, drop_path=chosen.drop_path)
     if chosen.start is not None:
         checkpoint = load_checkpoint(chosen.start)
