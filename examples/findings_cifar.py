@@ -10,6 +10,7 @@ interval over images; where there are several seeds, their mean and range stand 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import safe_open
@@ -23,6 +24,7 @@ from weatherglass.evaluation.runs import Run
 from weatherglass.evaluation.summary import summarise
 from weatherglass.metrics.intervals import Estimate, wilson_interval
 from weatherglass.models.load import load_predictor
+from weatherglass.report.charts import MODEL_COLOURS, MUTED, write_chart
 
 SHEETS = f"{Path(__file__).parent}/shared_sheets.py"
 REFERENCE = "resnet-micro"
@@ -143,11 +145,61 @@ def comparisons(runs: dict[tuple[str, int], Run]) -> None:
             print(f"| {second} against {first} | {seed} | {' | '.join(cells)} |")
 
 
+def figure(networks: Networks, summaries: dict[tuple[str, int], Summary], output: Path) -> None:
+    """Clean and corrupted accuracy and what is kept, of every network and seed, with intervals over images."""
+    rows = []
+    for (recipe, seed), path in networks.items():
+        _, accuracy, images = facts(path)
+        low, high = wilson_interval(accuracy, images)
+        suite = summaries[recipe, seed].suites["imagenet-c"]
+        measures = {"clean": Estimate(accuracy, low, high), "corrupted": suite.corrupted, "retention": suite.retention}
+        rows += [
+            {"recipe": recipe, "measure": measure, "value": 100 * found.value}
+            | {"low": 100 * found.low, "high": 100 * found.high}
+            for measure, found in measures.items()
+            if found is not None
+        ]
+    order = sorted({recipe for recipe, _ in networks}, key=lambda name: -_mean(rows, name, "corrupted"))
+    panels = [_panel(rows, order, *panel) for panel in PANELS]
+    write_chart({"hconcat": panels, "data": {"values": rows}, "resolve": {"scale": {"color": "independent"}}}, output)
+
+
+PANELS = ((("clean", "corrupted"), "accuracy, %"), (("retention",), "retention, %"))
+
+
+def _mean(rows: list[dict[str, Any]], recipe: str, measure: str) -> float:
+    return float(np.mean([row["value"] for row in rows if (row["recipe"], row["measure"]) == (recipe, measure)]))
+
+
+def _panel(rows: list[dict[str, Any]], order: list[str], measures: tuple[str, ...], title: str) -> dict[str, Any]:
+    axis = {"title": None} if len(measures) > 1 else None
+    legend = {"title": None, "orient": "top"} if len(measures) > 1 else None
+    colour = {"domain": list(measures), "range": [MUTED, MODEL_COLOURS[1]] if legend else [MODEL_COLOURS[0]]}
+    shared = {
+        "y": {"field": "recipe", "type": "nominal", "sort": order, "axis": axis},
+        "color": {"field": "measure", "type": "nominal", "scale": colour, "legend": legend},
+    }
+    place = {"type": "quantitative", "title": title, "scale": {"zero": False}}
+    return {
+        "width": 300,
+        "height": {"step": 20},
+        "transform": [{"filter": {"field": "measure", "oneOf": list(measures)}}],
+        "layer": [
+            {"mark": "rule", "encoding": shared | {"x": {"field": "low"} | place, "x2": {"field": "high"}}},
+            {
+                "mark": {"type": "point", "filled": True, "size": 40, "opacity": 1},
+                "encoding": shared | {"x": {"field": "value"} | place},
+            },
+        ],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--trained", type=Path, default=Path("trained"))
     parser.add_argument("--store", type=Path, default=Path("runs/study"))
     parser.add_argument("--limit", type=int, default=1000, help="test images, balanced over classes")
+    parser.add_argument("--figure", type=Path, help="also draw the networks side by side: .png, .svg, .pdf, .html")
     arguments = parser.parse_args()
     networks = trained(arguments.trained)
     runs, shifted = measured(networks, arguments.store, arguments.limit)
@@ -157,6 +209,8 @@ def main() -> None:
     table(networks, summaries, {key: summarise(run) for key, run in shifted.items()})
     families(summaries)
     comparisons(runs)
+    if arguments.figure:
+        figure(networks, summaries, arguments.figure)
 
 
 if __name__ == "__main__":
