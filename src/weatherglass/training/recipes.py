@@ -10,6 +10,7 @@ from pathlib import Path
 
 from weatherglass.catalog import Catalog
 from weatherglass.errors import UserError
+from weatherglass.training.digits_recipes import DIGITS_RECIPES
 from weatherglass.training.recipe import (
     Augmentation,
     Averaging,
@@ -350,6 +351,7 @@ RECIPES: Catalog[Recipe] = Catalog(
             *_finetunings(),
             *_DISTILLED,
             *_MICRO,
+            *DIGITS_RECIPES,
             *_SEGMENTERS,
         )
     },
