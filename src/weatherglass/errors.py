@@ -31,6 +31,15 @@ class UnreadableImage(UserError):
         self.reason = reason
 
 
+class UnusableAnnotation(UnreadableImage):
+    """The truth of one image cannot be used; such an image can be left out like one that does not decode."""
+
+    def __init__(self, location: str, reason: str) -> None:
+        UserError.__init__(self, f"The annotation {location} cannot be used: {reason}.")
+        self.location = location
+        self.reason = reason
+
+
 class MissingExtra(UserError):
     """An optional dependency is absent; the message names the extra that brings it."""
 

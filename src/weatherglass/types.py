@@ -7,7 +7,7 @@ Everything Weatherglass measures is a cell: a model (`Predictor`) looks at data 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -303,8 +303,12 @@ class DetectionData(ImageData):
 
     @abstractmethod
     def objects(self, index: int) -> Objects:
-        """What is in one image, in the pixels of `image(index)`. Raises `UserError` for annotations that cannot be
-        used: a box without area or beside the image, an unknown class, a mask of another size."""
+        """What is in one image, in the pixels of `image(index)`. Raises `UnusableAnnotation` for a box without area or
+        beside the image, and for a mask that does not decode or has another size."""
+
+    def boxes(self, index: int) -> Objects:
+        """The same without masks, for detectors that find none; masks need not be decoded for it."""
+        return replace(self.objects(index), masks=None)
 
     @abstractmethod
     def select(self, indices: Sequence[int], selection: str) -> "DetectionData": ...

@@ -199,6 +199,30 @@ def write_masks(root: Path) -> str:
     return f"masks:{root}"
 
 
+def write_coco(root: Path) -> str:
+    write_pairs(root, "images/{}.png", "masks/{}.png")
+    box = {"category_id": 1, "bbox": [2, 3, 10, 8], "area": 80, "iscrowd": 0}
+    content = {
+        "images": [{"id": number, "file_name": f"{number}.png"} for number in range(4)],
+        "annotations": [{"id": number, "image_id": number} | box for number in range(3)],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (root / "annotations.json").write_text(json.dumps(content))
+    return f"coco:{root}"
+
+
+def write_voc_boxes(root: Path) -> str:
+    write_pairs(root, "JPEGImages/{}.png", "masks/{}.png")
+    for folder in ("Annotations", "ImageSets/Main"):
+        (root / folder).mkdir(parents=True)
+    (root / "ImageSets" / "Main" / "val.txt").write_text("0\n1\n2\n3\n")
+    box = "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    described = f"<size><width>24</width><height>20</height></size><object><name>cat</name>{box}</object>"
+    for number in range(4):
+        (root / "Annotations" / f"{number}.xml").write_text(f"<annotation>{described}</annotation>")
+    return f"voc-boxes:{root}/val"
+
+
 WRITERS: dict[str, Callable[[Path], str]] = {
     "digits": lambda root: "digits:test",
     "imagefolder": write_imagefolder,
@@ -233,6 +257,9 @@ WRITERS: dict[str, Callable[[Path], str]] = {
     "voc-masks": write_voc_masks,
     "masks": write_masks,
     "scenes": lambda root: "scenes:4@32",
+    "coco": write_coco,
+    "voc-boxes": write_voc_boxes,
+    "scene-objects": lambda root: "scene-objects:4@32",
     "user code": write_user_data,
 }
 """What writes a small data set of each kind into a folder and returns its name."""

@@ -8,10 +8,11 @@ import click
 @click.command("validate")
 @click.argument("data")
 def command(data: str) -> None:
-    """Look for classes of DATA (imagenet-a:FOLDER ...) that are missing, renamed, doubled or empty.
+    """Look for classes of DATA (imagenet-a:FOLDER ...) that are missing, renamed, doubled or empty, and for boxes and
+    masks that cannot be used.
 
     Exit code 0 when nothing would make numbers wrong, else 1. Kinds: imagenet, imagenet-a, imagenet-r, imagenet-v2,
-    imagenet-sketch.
+    imagenet-sketch, coco, voc-boxes.
     """
     from weatherglass.data.validate import validate_folder
 
@@ -21,4 +22,5 @@ def command(data: str) -> None:
         click.echo(f"{'error' if finding.fatal else 'note'}: {finding.kind}: {finding.text}")
     if any(finding.fatal for finding in findings):
         sys.exit(1)
-    click.echo(f"{data}: every class is there, once.")
+    said = "every annotation can be used" if kind in ("coco", "voc-boxes") else "every class is there, once"
+    click.echo(f"{data}: {said}.")

@@ -9,13 +9,24 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from weatherglass.data.detection import ReclassedObjects
 from weatherglass.data.images import Renamed
 from weatherglass.data.segmentation import Reclassed
 from weatherglass.data.several_labels import SeveralLabels
 from weatherglass.data.stored import StoredConditions
 from weatherglass.data.unlabelled import is_unlabelled
 from weatherglass.errors import UserError
-from weatherglass.types import ImageData, Predictor, SegmentationData
+from weatherglass.types import DetectionData, ImageData, Predictor, SegmentationData
+
+SYNONYMS = {
+    "aeroplane": "airplane",
+    "diningtable": "dining table",
+    "motorbike": "motorcycle",
+    "pottedplant": "potted plant",
+    "sofa": "couch",
+    "tvmonitor": "tv",
+}
+"""Classes of PASCAL VOC under the names of COCO, so that detectors of the one are measured on the other."""
 
 
 def check_classes(data: ImageData, predictor: Predictor) -> ImageData:
@@ -43,6 +54,8 @@ def relabelled(data: ImageData, outputs: np.ndarray, classes: tuple[str, ...]) -
     """`data` with label k replaced by `outputs[k]`."""
     if isinstance(data, SegmentationData):
         return Reclassed(data, tuple(outputs.tolist()), classes)
+    if isinstance(data, DetectionData):
+        return ReclassedObjects(data, tuple(outputs.tolist()), classes)
     if isinstance(data, StoredConditions):
         from dataclasses import replace
 
@@ -56,7 +69,7 @@ def output_of_class(classes: Sequence[str], predictor: Predictor) -> np.ndarray 
     """The output index of each class of the data; None where they are taken in order, for want of names."""
     count = predictor.classes
     named = _index_of_names(predictor.class_names or ())
-    if named and all(_plain(name) in named for name in classes):
+    if named and all(_plain(name) in named or SYNONYMS.get(name) in named for name in classes):
         return _by_name(classes, named, predictor, "class names")
     if all(name.isascii() and name.isdigit() for name in classes):
         return _by_number(classes, predictor)
@@ -87,7 +100,7 @@ def _by_number(classes: Sequence[str], predictor: Predictor) -> np.ndarray:
 
 
 def _by_name(classes: Sequence[str], index: Mapping[str, int], predictor: Predictor, what: str) -> np.ndarray:
-    found = [index.get(_plain(name)) for name in classes]
+    found = [index.get(_plain(name), index.get(SYNONYMS.get(name, ""))) for name in classes]
     strangers = [name for name, position in zip(classes, found, strict=True) if position is None]
     if strangers:
         names = predictor.class_names or tuple(index)

@@ -62,6 +62,8 @@ def _reader(kind: str) -> Callable[[str, str], ImageData]:
         stored,
         unlabelled,
     )
+    from weatherglass.data.detection_layouts import DETECTION_LAYOUTS
+    from weatherglass.data.scene_objects import load_scene_objects
     from weatherglass.data.segmentation_layouts import LAYOUTS
 
     readers: dict[str, Callable[[str, str], ImageData]] = {
@@ -83,7 +85,9 @@ def _reader(kind: str) -> Callable[[str, str], ImageData]:
         "huggingface": encoded.load_hugging_face,
         "parquet": encoded.load_parquet,
         "scenes": scenes.load_scenes,
+        "scene-objects": load_scene_objects,
         **LAYOUTS,
+        **DETECTION_LAYOUTS,
     }
     return readers[kind]
 
@@ -114,6 +118,8 @@ def guess_kind(place: Path) -> str:
     """The kind of data a path holds, from the names of its files alone."""
     if place.suffix == ".parquet":
         return "parquet"
+    if place.suffix == ".json":
+        return "coco"
     if not place.is_dir():
         raise UserError(f"{place} is a file of no known kind; data is given as kind:path; kinds: {', '.join(KINDS)}.")
     names = {entry.name for entry in place.iterdir()}

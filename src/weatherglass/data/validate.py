@@ -1,15 +1,18 @@
 """Is a folder the data set it claims to be? Classes that are missing, renamed or doubled, before any measurement."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from weatherglass.data.detection import BoxedImages, unusable_annotations
+from weatherglass.data.detection_layouts import DETECTION_LAYOUTS
 from weatherglass.data.folder import check_directory, class_directories, image_files
 from weatherglass.data.imagenet import imagenet_wnids
 from weatherglass.data.masks import MASKS
-from weatherglass.errors import UserError
+from weatherglass.errors import UnreadableImage, UserError
+from weatherglass.types import DetectionData
 
 PUBLISHED_IMAGES = {
     "imagenet": 50_000,
@@ -26,19 +29,24 @@ class Finding:
     """Something about a folder that its user should know."""
 
     kind: str
-    """'missing', 'renamed', 'doubled', 'unexpected', 'empty', 'count' or 'order'."""
+    """'missing', 'renamed', 'doubled', 'unexpected', 'empty', 'count', 'order' or 'unusable'."""
     text: str
     fatal: bool = True
     """Whether numbers measured on this folder would be wrong or incomplete."""
 
 
 def validate_folder(kind: str, place: str) -> list[Finding]:
-    """What is wrong with a folder of class directories, worst first; empty where nothing is.
+    """What is wrong with a folder of class directories, or with annotations of objects, worst first; empty where
+    nothing is.
 
-    `kind` is one of `PUBLISHED_IMAGES`. Raises `UserError` for another kind or a folder that is not there.
+    `kind` is one of `PUBLISHED_IMAGES` or `DETECTION_LAYOUTS`. Raises `UserError` for another kind
+    or a folder that is not there.
     """
+    if kind in DETECTION_LAYOUTS:
+        return _objects(f"{kind}:{place}", place, DETECTION_LAYOUTS[kind])
     if kind not in PUBLISHED_IMAGES:
-        raise UserError(f"Folders of kind {', '.join(PUBLISHED_IMAGES)} can be validated, not '{kind}'.")
+        known = ", ".join((*PUBLISHED_IMAGES, *DETECTION_LAYOUTS))
+        raise UserError(f"Folders of kind {known} can be validated, not '{kind}'.")
     root = Path(place).expanduser()
     check_directory(root, f"{kind}:{place}")
     there = class_directories(root)
@@ -116,6 +124,26 @@ def string_sorted(decisions: Sequence[int], labels: Sequence[int], classes: int)
     now = sum(int(d) == int(k) for d, k in zip(decisions, labels, strict=True))
     then = sum(int(d) == as_text[int(k)] for d, k in zip(decisions, labels, strict=True))
     return len(labels) >= 20 and then >= 0.2 * len(labels) and then >= 3 * now
+
+
+def _objects(name: str, place: str, read: Callable[[str, str], DetectionData]) -> list[Finding]:
+    """Annotations that cannot be used, images without objects, classes that never occur."""
+    data = read(name, place)
+    assert isinstance(data, BoxedImages)
+    bad = [Finding("unusable", f"annotation {where}: {why}.") for where, why in unusable_annotations(data).items()]
+    for index in range(len(data)):
+        try:
+            data.image(index)
+            if not bad:
+                data.objects(index)
+        except UnreadableImage as error:
+            bad.append(Finding("unusable", str(error)))
+    bare = [image.id for image in data.images if not image.annotations]
+    seen = {one.category for image in data.images for one in image.annotations}
+    unseen = [one for position, one in enumerate(data.classes) if position not in seen]
+    notes = [Finding("empty", f"{len(bare)} images without objects: {_some(bare)}.", fatal=False)] if bare else []
+    notes += [Finding("missing", f"{len(unseen)} classes never occur: {_some(unseen)}.", fatal=False)] if unseen else []
+    return [*bad, *notes]
 
 
 def _plain(name: str) -> str:

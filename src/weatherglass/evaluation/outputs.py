@@ -26,7 +26,9 @@ def decide(predictor: Predictor, data: ImageData, outputs: str = "auto") -> tupl
     if choice not in OUTPUTS:
         raise UnknownName("choice of outputs", choice, OUTPUTS)
     if data.task != "classification" and choice != "all":
-        raise UserError(f"'{choice}' chooses among the outputs of an ImageNet classifier; {data.name} has masks.")
+        raise UserError(
+            f"'{choice}' chooses among the outputs of an ImageNet classifier; {data.name} is for {data.task}."
+        )
     if choice == "all":
         return predictor, check_classes(data, predictor)
     if predictor.classes != 1000:
