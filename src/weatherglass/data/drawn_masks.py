@@ -23,9 +23,8 @@ def decode_mask(segmentation: Any, height: int, width: int, location: str) -> Bo
         raise UnusableAnnotation(location, reason)
     try:
         if isinstance(segmentation, list):
-            runs = mask.merge(
-                [mask.frPyObjects([float(v) for v in polygon], height, width) for polygon in segmentation]
-            )
+            polygons: Any = mask.frPyObjects([[float(v) for v in polygon] for polygon in segmentation], height, width)
+            runs = mask.merge(polygons)
         elif isinstance(segmentation["counts"], list):
             runs = mask.frPyObjects(segmentation, height, width)
         else:
