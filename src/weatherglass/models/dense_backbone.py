@@ -25,6 +25,9 @@ TAPS = {
 }
 """Maps before the last one, as positions in `Fan.feature_info`: two stages and a block, or three blocks."""
 
+DETECTION_WIDTH = 768
+"""Channels of the last map in detection."""
+
 
 class FanDenseBackbone(nn.Module):
     """Four maps of a FAN; the last one holds the patch tokens behind the class-attention blocks.
@@ -48,9 +51,13 @@ class FanDenseBackbone(nn.Module):
         self.body = Fan(replace(config, paired_frequencies=False), num_classes=0, drop_path_rate=drop_path_rate)
         self.body.norm = nn.Identity()
         self.indices = [*TAPS[model.name], len(self.body.feature_info) - 1]
-        self.learnable_downsample = (
-            nn.Conv2d(config.width, 768, 3, stride=2, padding=1) if task == "detection" else None
-        )
+        rows = [self.body.feature_info[index] for index in self.indices]
+        self.channels = [int(row["num_chs"]) for row in rows]
+        self.strides = [int(row["reduction"]) for row in rows]
+        self.learnable_downsample: nn.Conv2d | None = None
+        if task == "detection":
+            self.learnable_downsample = nn.Conv2d(config.width, DETECTION_WIDTH, 3, stride=2, padding=1)
+            self.channels[-1], self.strides[-1] = DETECTION_WIDTH, 2 * self.strides[-1]
 
     def forward(self, images: Map) -> list[Map]:
         """The four maps, finest first."""

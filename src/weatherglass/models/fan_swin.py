@@ -127,6 +127,11 @@ class FanSwin(ImageClassifier):
     def _stages(self) -> Iterator["SwinStage"]:
         return cast("Iterator[SwinStage]", iter(self.layers))
 
+    @property
+    def unit(self) -> int:
+        """Sides that are multiples of so many pixels always fit; smaller ones fit where whole windows cover them."""
+        return self.config.patch * 2 ** (len(self.config.depths) - 1) * self.config.window
+
     def _grids(self, height: int, width: int) -> list[Grid]:
         """The grid of every stage, or one line why this size does not fit."""
         config = self.config
@@ -136,9 +141,9 @@ class FanSwin(ImageClassifier):
             grid = (height // stride, width // stride)
             window = min(config.window, *grid)
             if height % stride or width % stride or window < 1 or grid[0] % window or grid[1] % window:
-                unit = config.patch * 2 ** (len(config.depths) - 1) * config.window
                 raise UserError(
-                    f"Image height and width must be multiples of {unit} pixels for this Swin, got {height}x{width}."
+                    f"Image height and width must be multiples of {self.unit} pixels for this Swin, "
+                    f"got {height}x{width}."
                 )
             grids.append(grid)
         return grids

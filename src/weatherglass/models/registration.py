@@ -124,6 +124,8 @@ def _default_feature_indices(model: ModelName) -> tuple[int, ...]:
     config = model.config
     if isinstance(config, RvtConfig):
         return config.depth // 3, 2 * config.depth // 3 - 1, config.depth - 1
+    if _first_convolution(model) == "conv1":  # a ResNet's stem comes before its stages, as timm counts
+        return tuple(range(len(config.depths) + 1))  # pyright: ignore[reportAttributeAccessIssue]
     if not isinstance(config, FanConfig):
         return tuple(range(len(config.depths)))
     stages = 2 if isinstance(config.stem, ConvNeXtStem) else 0

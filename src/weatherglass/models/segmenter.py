@@ -8,34 +8,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from weatherglass.errors import MissingExtra, UserError
+from weatherglass.models.backbone import Backbone
 from weatherglass.models.decoders import AUXILIARY_WEIGHT, Head, HeadConfig, Map, build_head
-from weatherglass.models.dense_backbone import TAPS, FanDenseBackbone
-from weatherglass.models.names import MODELS
 from weatherglass.models.segmenter_names import HEADS
 
 Images = Float[Tensor, "batch 3 height width"]
 Scores = Float[Tensor, "batch classes height width"]
-
-VIT_LEVELS = 4
-"""Maps taken from a network of one stride, at the quarters of its blocks."""
-
-
-class Backbone(nn.Module):
-    """A timm network as feature maps, with their channels; our FANs as the release builds them for segmentation."""
-
-    def __init__(self, name: str, options: Mapping[str, Any] | None = None) -> None:
-        """`options` go to timm: `pretrained`, `drop_path_rate`, `output_stride`, what the network itself takes."""
-        super().__init__()
-        self.body, self.channels, self.reduction = _maps_of(name, dict(options or {}))
-
-    def forward(self, images: Images) -> list[Map]:
-        """Finest first."""
-        return list(self.body(images))
-
-    @property
-    def whole(self) -> nn.Module:
-        """The network that weights of a classifier fit."""
-        return getattr(self.body, "model", self.body)
 
 
 class Segmenter(nn.Module):
@@ -162,46 +140,3 @@ def _foreign_head(name: str, body: Backbone, classes: int, config: HeadConfig) -
         aspp_dropout=0.5,
     )
     return ForeignHead(decoder, 256, classes)
-
-
-def _maps_of(name: str, options: dict[str, Any]) -> tuple[nn.Module, list[int], int]:
-    """The network, the channels of its maps, and the stride that image sizes must be multiples of."""
-    if name in TAPS and options.keys() <= {"drop_path_rate"}:
-        body = FanDenseBackbone(name, "segmentation", drop_path_rate=options.get("drop_path_rate", 0.0))
-        info = [body.body.feature_info[i] for i in body.indices]
-        return body, [int(row["num_chs"]) for row in info], max(int(row["reduction"]) for row in info)
-    from weatherglass.models.published import check_timm_name
-
-    timm_name = name.removeprefix("timm/")
-    check_timm_name(timm_name, bool(options.get("pretrained")))
-    try:
-        model = _features(timm_name, options)
-        strides = model.feature_info.reduction()
-        if len(set(strides)) == 1:  # a plain transformer, whose blocks all have one stride
-            options = options | _transformer_levels(timm_name, options)
-            model = _features(timm_name, options)
-        elif len(strides) == 5:  # the stem of a convolutional network is no level of these heads
-            model = _features(timm_name, options | {"out_indices": (1, 2, 3, 4)})
-    except (RuntimeError, AttributeError, AssertionError, IndexError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"'{name}' cannot be a backbone: timm gives no feature maps of it ({reason}).") from error
-    return model, list(model.feature_info.channels()), max(model.feature_info.reduction())
-
-
-def _features(name: str, options: dict[str, Any]) -> Any:
-    import timm
-
-    import weatherglass.models.registration  # noqa: F401  (tells timm about our models)
-
-    return timm.create_model(name, features_only=True, **options)
-
-
-def _transformer_levels(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Options that take the maps at the quarters of a transformer's blocks, at any image size."""
-    import timm
-
-    whole: Any = timm.create_model(name, num_classes=0, **{k: v for k, v in options.items() if k != "pretrained"})
-    blocks = len(whole.feature_info)
-    levels = tuple(round((i + 1) * blocks / VIT_LEVELS) - 1 for i in range(VIT_LEVELS))
-    flexible = {"dynamic_img_size": True} if hasattr(whole, "dynamic_img_size") and name not in MODELS else {}
-    return {"out_indices": levels, **flexible}
