@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def test_safetensors_round_trip(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(tmp_path / "w.safetensors")
     assert same(dict(checkpoint.state_dict), model.state_dict())
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_who_may_read_weights_follows_the_umask(umask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        save_weights(torch.nn.Linear(2, 2), tmp_path / "w.safetensors")
+    finally:
+        os.umask(before)
+    assert oct((tmp_path / "w.safetensors").stat().st_mode & 0o777) == oct(mode)
 
 
 class Evil:

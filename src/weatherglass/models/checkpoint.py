@@ -139,14 +139,17 @@ def fit_checkpoint(
 
 
 def save_weights(model: nn.Module, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a model's weights as safetensors, beside their place first, then renamed."""
+    """Write a model's weights as safetensors, beside their place first, then renamed; who may read follows the umask."""
     from safetensors.torch import save_file
 
     path = Path(path)
     aside = path.with_name(f".{path.name}.part")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     try:
+        aside.touch()
+        mode = aside.stat().st_mode
         save_file(tensors, aside, metadata={"format": "pt", **(metadata or {})})
+        aside.chmod(mode)  # safetensors puts a file in place that its owner alone may read
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
