@@ -21,7 +21,8 @@ from weatherglass.data.stored import StoredConditions
 from weatherglass.errors import UserError
 from weatherglass.evaluation import corrupted_copy
 from weatherglass.evaluation.copy_files import Encoding, target_files
-from weatherglass.evaluation.corrupted_copy import CopySettings, plan_copy, write_copy
+from weatherglass.evaluation.copy_plan import CopySettings, plan_copy
+from weatherglass.evaluation.corrupted_copy import write_copy
 from weatherglass.types import Preprocessing
 
 ONE = CopySettings(workers=1)

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from weatherglass.models.channel_attention import ConvolutionalMlp, channel_processing
 from weatherglass.models.fan_blocks import ClassAttention, TokenMixing
-from weatherglass.models.fan_swin import WindowAttention
 from weatherglass.models.linear import Linear, linear
+from weatherglass.models.windows import WindowAttention
 
 GRID = (3, 4)
 

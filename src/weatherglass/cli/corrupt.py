@@ -73,7 +73,7 @@ def run(options: Options) -> None:
     from weatherglass.data.load import load_data
     from weatherglass.evaluation.conditions import CorruptionChoices
     from weatherglass.evaluation.copy_files import Encoding
-    from weatherglass.evaluation.corrupted_copy import CopySettings, describe, plan_copy
+    from weatherglass.evaluation.copy_plan import CopySettings, describe, plan_copy
 
     data = load_data(options.source, limit=options.limit, fraction=options.fraction, seed=options.seed)
     settings = CopySettings(
@@ -121,7 +121,8 @@ def _geometry(options: Options):
 def _write(plan, console) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from weatherglass.evaluation.corrupted_copy import MANIFEST, write_copy
+    from weatherglass.evaluation.copy_plan import MANIFEST
+    from weatherglass.evaluation.corrupted_copy import write_copy
 
     columns = (TextColumn("writing"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -16,7 +16,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from weatherglass import __version__
-from weatherglass.metrics.intervals import Estimate
 from weatherglass.report import heat, words
 from weatherglass.report.adversaries import attack_table, space_maps, transfer_tables
 from weatherglass.report.charts import MODEL_COLOURS, heat_classes, theme_rules
@@ -26,6 +25,7 @@ from weatherglass.report.curves import curves_of
 from weatherglass.report.gallery import BYTES, Flip, Masked, flips_of, overlays_of
 from weatherglass.report.methods import methods_of
 from weatherglass.report.model_curves import model_curves
+from weatherglass.report.notices import facts_of, notices_of
 from weatherglass.report.panels import Panels, calibration_of, curve_svg, failing_panels
 from weatherglass.report.parts import (
     MOST_CARDS,
@@ -128,12 +128,12 @@ def _parts(content: Content) -> dict[str, Any]:
     transfers = [table for group in content.groups for table in transfer_tables(group)]
     heats = [(view, table) for view in detailed for table in [heat.heat_table(view)] if table]
     return {
-        "facts": _facts(content),
+        "facts": facts_of(content),
         "models": content.models,
         "level": f"{content.models[0].summary.level:.0%}",
         "groups": groups,
         "verdicts": [s for g in groups for s in _prefixed(g["verdicts"], g["name"], len(groups) > 1)],
-        "notices": _notices(content),
+        "notices": notices_of(content),
         "heat": heats,
         "not_detailed": len(content.models) - len(detailed),
         "curves": [(group, _Drawn(curves), views) for group, curves, views in curves],
@@ -188,57 +188,6 @@ def _group(group: DataGroup) -> dict[str, Any]:
 
 def _prefixed(sentences: list[str], name: str, several: bool) -> list[str]:
     return [f"On {name}: {sentence}" if several else sentence for sentence in sentences]
-
-
-def _facts(content: Content) -> str:
-    if len(content.groups) > 1:
-        return f"{words.count(len(content.models), 'run')} on {words.count(len(content.groups), 'data set')}"
-    group = next(iter(content.groups))
-    conditions = {text for view in group.models for text in view.summary.conditions if text != "clean"}
-    sequences = {text for view in group.models for text in view.run.sequences}
-    facts = [group.samples, words.count(len(conditions), "disturbed condition")]
-    if sequences:
-        facts.append(words.count(len(sequences), "sequence"))
-    if group.classes:
-        facts.insert(1, words.count(group.classes, "class", "classes"))
-    if group.selection != "all":
-        facts.insert(1, group.selection)
-    return " · ".join(facts)
-
-
-def _notices(content: Content) -> list[str]:
-    notices = []
-    if len(content.groups) > 1:
-        notices.append("The runs were measured on different data. They stand beside each other; they are not compared.")
-    for group in content.groups:
-        fields = differing_fields(group.models)
-        if fields:
-            notices.append(
-                f"The runs on {group.name} were not measured alike: {words.listed(fields, 4)} differ. "
-                "Part of any difference between the models may come from that; the protocol table marks the fields."
-            )
-    partial = [view.label for view in content.models if view.summary.partial]
-    if partial:
-        notices.append(
-            f"Not every condition of {words.listed(partial, 3)} was measured, so the means are provisional. "
-            "See what is missing."
-        )
-    shaky = [v for v in content.models if v.summary.mce and _is_shaky(v.summary.mce)]
-    if shaky:
-        worst = max(shaky, key=lambda v: v.summary.mce.high if v.summary.mce else 0)
-        notices.append(
-            f"mCE says little here: it divides by the errors of {worst.summary.reference}, which are few under some "
-            f"corruptions, so single images weigh much (see the interval of {worst.label}). Trust the mean accuracy."
-        )
-    few = [view for view in content.models if view.summary.samples < 100]
-    if few:
-        notices.append(f"Some runs saw fewer than 100 images ({few[0].summary.samples}); the intervals are rough.")
-    return notices
-
-
-def _is_shaky(estimate: Estimate) -> bool:
-    """Whether the interval is wider than half of the value."""
-    return estimate.high - estimate.low > 0.5 * estimate.value
 
 
 def _drawn(panels: Panels) -> dict[str, Any]:
