@@ -25,15 +25,17 @@ format: $(VENV)/.develop
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The digits networks, a few minutes; with CIFAR10=FOLDER (the python batches) the CIFAR-10 ones too, an hour of a core.
+# The digits networks, minutes of a core; with CIFAR10=FOLDER (the python batches) the CIFAR-10 ones too, an hour of it.
+WEIGHTS = src/weatherglass/models/weights
+DIGITS_MODELS = digits-cnn:digits_cnn digits-vit:digits_vit digits-fan:digits_fan digits-fan-hybrid:digits_fan_hybrid
 CIFAR10_MODELS = fan-vit-micro:cifar10_fan_vit vit-micro-deep:cifar10_vit resnet-micro:cifar10_resnet
+TRAIN = train() { \
+  $(BIN)/weatherglass train $$1 --data $$2 --score-every 10 --output runs/training/$$1 && \
+  cp runs/training/$$1/model.safetensors $(WEIGHTS)/$$3.safetensors; }
 models: $(VENV)/.runtime
-	$(BIN)/python examples/train_digits.py --output src/weatherglass/models/weights
+	$(TRAIN); for pair in $(DIGITS_MODELS); do train $${pair%%:*} digits $${pair##*:} || exit; done
 ifdef CIFAR10
-	for pair in $(CIFAR10_MODELS); do \
-	  $(BIN)/weatherglass train $${pair%%:*} --data cifar10:$(CIFAR10) --score-every 4 --output runs/training/$${pair%%:*} && \
-	  cp runs/training/$${pair%%:*}/model.safetensors src/weatherglass/models/weights/$${pair##*:}.safetensors || exit; \
-	done
+	$(TRAIN); for pair in $(CIFAR10_MODELS); do train $${pair%%:*} cifar10:$(CIFAR10) $${pair##*:} || exit; done
 endif
 
 benchmark: $(VENV)/.benchmark

@@ -60,12 +60,10 @@ def models(table1: bool) -> None:
 
         print_table1()
         return
-    from weatherglass.models.digits import DIGITS_MODELS
     from weatherglass.models.names import MODELS
     from weatherglass.models.trained import TRAINED_MODELS
 
     rows = [(name, f"{item.parameters / 1e6:.1f} M", item.summary) for name, item in MODELS.items()]
-    rows += [(name, "0.2 M", item.summary) for name, item in DIGITS_MODELS.items()]
     rows += [(name, f"{item.parameters / 1e6:.1f} M", item.summary) for name, item in TRAINED_MODELS.items()]
     _print_rows(rows)
     click.echo(

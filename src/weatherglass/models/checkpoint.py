@@ -139,7 +139,7 @@ def fit_checkpoint(
 
 
 def save_weights(model: nn.Module, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a model's weights as safetensors, beside their place first, then renamed; who may read follows the umask."""
+    """Write a model's weights as safetensors, aside and renamed; who may read them follows the umask."""
     from safetensors.torch import save_file
 
     path = Path(path)

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from weatherglass.errors import UserError
-from weatherglass.models.digits import DIGITS_MODELS
 from weatherglass.models.initialisation import seeded_initialisation
 from weatherglass.models.load_classifier import (
     BuiltNetwork,
     described_network,
-    digits_network,
     our_network,
     timm_network,
     torchvision_network,
@@ -139,9 +137,6 @@ def _build(
     if Path(spec).suffix == ".safetensors" and (described := described_network(spec)) is not None:
         _refuse(spec, pretrained=pretrained, classes=classes)
         return described
-    if spec in DIGITS_MODELS:
-        _refuse(spec, classes=classes)
-        return digits_network(spec, trained=published)
     if spec in TRAINED_MODELS:
         _refuse(spec, classes=classes)
         module, description = build_trained_model(spec, trained=published)
@@ -167,7 +162,7 @@ def _unknown_form(spec: str) -> str:
         return f"There is no model '{spec}'. Did you mean torchvision/{spec}?"
     from difflib import get_close_matches
 
-    near = get_close_matches(spec, (*DIGITS_MODELS, *TRAINED_MODELS, *MODELS, *ALIASES), n=2, cutoff=0.7)
+    near = get_close_matches(spec, (*TRAINED_MODELS, *MODELS, *ALIASES), n=2, cutoff=0.7)
     head, slash, backbone = spec.partition("/")
     near += [f"{one}/{backbone}" for one in get_close_matches(head, HEADS, n=1, cutoff=0.7) if slash]
     near += [f"timm/{name}" for name in get_close_matches(spec, timm.list_models(), n=3)]

@@ -25,13 +25,6 @@ class BuiltNetwork:
     """Or 'segmentation': files of weights and user code bring either."""
 
 
-def digits_network(name: str, *, trained: bool) -> BuiltNetwork:
-    from weatherglass.models.digits import CLASSES, build_digits_model
-
-    scaled = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), source="weatherglass")
-    return BuiltNetwork(build_digits_model(name, trained=trained), scaled, CLASSES)
-
-
 def described_network(spec: str) -> BuiltNetwork | None:
     """A file of weights that says which network it belongs to; None for one that does not."""
     from weatherglass.models.described import build_described, describe

@@ -1,7 +1,7 @@
-"""Small trained networks that ship: CIFAR-10 classifiers that `weatherglass train` made, for first steps and for tests.
+"""Small trained networks that ship, for the demo, first steps and tests: `weatherglass train` made them.
 
-Each file says which network it holds, by which recipe and on which data it was trained, and how it scored; the page
-docs/findings compares them. No torch until one is built.
+Each file says which network it holds, by which recipe and on which data it was trained, and how it scored.
+`make models` makes them again; docs/findings compares those of CIFAR-10. No torch until one is built.
 """
 
 from dataclasses import dataclass
@@ -31,6 +31,12 @@ class TrainedModel:
 TRAINED_MODELS: Catalog[TrainedModel] = Catalog(
     "trained network",
     {
+        "digits_cnn": TrainedModel(
+            "digits-cnn", 221_866, "ResNet of four blocks trained on the embedded digits, 32x32"
+        ),
+        "digits_vit": TrainedModel("digits-vit", 214_218, "Plain ViT, 4 blocks, 16 patches; likewise"),
+        "digits_fan": TrainedModel("digits-fan", 225_642, "FAN-ViT of equal depth and width; likewise"),
+        "digits_fan_hybrid": TrainedModel("digits-fan-hybrid", 221_750, "FAN-Hybrid, 3 blocks; likewise"),
         "cifar10_fan_vit": TrainedModel("fan-vit-micro", 652_395, "FAN-ViT trained on CIFAR-10, 32x32"),
         "cifar10_vit": TrainedModel("vit-micro-deep", 632_890, "Plain ViT of as many parameters; likewise"),
         "cifar10_resnet": TrainedModel("resnet-micro", 632_618, "ResNet of as many parameters; likewise"),
