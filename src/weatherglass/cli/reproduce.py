@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from weatherglass.experiments.cards import Card
+    from weatherglass.experiments.card import Card
     from weatherglass.experiments.findings import Finding
-    from weatherglass.experiments.study import Study
+    from weatherglass.experiments.study import Member, Study
     from weatherglass.report.tables import TextTable
 
 
 @click.command("reproduce")
 @click.argument("card", required=False)
 @click.argument("models", nargs=-1)
+@click.option("--trained", help="Folder of trainings by the card's recipes, instead of MODELS: FOLDER/RECIPE[-seedN].")
 @click.option("--data", help="KIND:PATH of the clean images. See: weatherglass list data")
 @click.option("--shift", "shifts", multiple=True, help="KIND:PATH of shifted images; may be given several times.")
 @click.option("--suite", default="imagenet-c", show_default=True, help="Corruptions, or 'none'.")
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 def command(
     card: str | None,
     models: tuple[str, ...],
+    trained: str | None,
     data: str | None,
     shifts: tuple[str, ...],
     suite: str,
@@ -43,6 +45,7 @@ def command(
     weatherglass reproduce
     weatherglass reproduce fan-table-8
     weatherglass reproduce model-size ViT=tiny.py:vit ViT=small.py:vit ResNet=a.py:resnet --data cifar10:data
+    weatherglass reproduce fan-table-6 --trained runs/training --data cifar10:data
     """
     from weatherglass.errors import UserError
     from weatherglass.experiments.cards import CARDS
@@ -53,7 +56,7 @@ def command(
         return
     chosen = CARDS[card]
     _describe(card, chosen)
-    if not models:
+    if not models and trained is None:
         for name in chosen.tables:
             from weatherglass.experiments.tables import printed_table
 
@@ -61,8 +64,31 @@ def command(
         return
     if data is None:
         raise UserError(f"The small form of {card} measures models on images: give --data KIND:PATH.")
-    study = _measure(models, data, shifts, suite, store, limit, seed, device)
+    members = _members(chosen, models, trained)
+    study = _measure(members, data, shifts, suite, store, limit, seed, device)
+    if "memory" in chosen.columns.values():
+        study = _with_memory(study)
     _show(chosen, study, output)
+
+
+def _members(card: "Card", models: tuple[str, ...], trained: str | None) -> "list[Member]":
+    from weatherglass.errors import UserError
+    from weatherglass.experiments.study import Member
+    from weatherglass.experiments.trained import trained_members
+
+    if models and trained is not None:
+        raise UserError("Give models or --trained FOLDER, not both.")
+    return [Member.parse(text) for text in models] if trained is None else trained_members(card, trained)
+
+
+def _with_memory(study: "Study") -> "Study":
+    """The same with the peak memory of a training step in every row."""
+    from dataclasses import replace
+
+    from weatherglass.experiments.memory import training_memory
+
+    rows = tuple(replace(row, memory=training_memory(row.member.spec)) for row in study.rows)
+    return replace(study, rows=rows)
 
 
 def _describe(name: str, card: "Card") -> None:
@@ -74,11 +100,14 @@ def _describe(name: str, card: "Card") -> None:
         f"Small form: {card.small_form}",
         f"Cost: {card.cost}.",
     ]
+    if card.recipes:
+        trainings = ", ".join(f"{row}: {recipe}" for row, recipe in card.recipes.items())
+        lines.append(f"Recipes of its rows, for --trained: {trainings}.")
     print_lines(console(), [*lines, *(f"Claim: {claim.text}" for claim in card.claims)])
 
 
 def _measure(
-    models: tuple[str, ...],
+    members: "list[Member]",
     data: str,
     shifts: tuple[str, ...],
     suite: str,
@@ -90,10 +119,9 @@ def _measure(
     from weatherglass.cli.progress import Terminal
     from weatherglass.data.load import load_data
     from weatherglass.evaluation.evaluate import EvaluationSettings
-    from weatherglass.experiments.study import Member, measure_study
+    from weatherglass.experiments.study import measure_study
     from weatherglass.models.load import load_predictor
 
-    members = [Member.parse(text) for text in models]
     images = load_data(data, limit=limit, seed=seed)
     shifted = [load_data(spec, limit=limit, seed=seed) for spec in shifts]
     predictors = [load_predictor(member.spec, device=device) for member in members]
@@ -144,7 +172,8 @@ def _write(card: "Card", study: "Study", tables: "list[TextTable]", output: Path
     write_text(output / "tables.md", "\n".join(markdown(table) for table in tables))
     numbers = {
         "rows": [
-            {"model": row.member, "parameters": row.parameters, "accuracy": row.accuracy, "effective": row.effective}
+            {"model": row.member, "parameters": row.parameters, "accuracy": row.accuracy}
+            | {"effective": row.effective, "memory": row.memory}
             for row in study.rows
         ],
         "samples": study.samples,

@@ -1,38 +1,8 @@
 """The cards: what a published table or figure asks, what it found, and what its small form measures. No torch."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 from weatherglass.catalog import Catalog
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One finding of a paper that a study can look for."""
-
-    text: str
-    check: str = ""
-    """A name of `findings.CHECKS`; empty where no number of the small form speaks to it."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """One published table or figure."""
-
-    question: str
-    source: str
-    small_form: str
-    """What `weatherglass reproduce` measures, and how it differs from the paper."""
-    cost: str
-    claims: tuple[Claim, ...] = ()
-    tables: tuple[str, ...] = ()
-    """Published tables whose numbers are printed with it."""
-    columns: Mapping[str, str] = field(default_factory=dict)
-    """Column of the first published table -> measurement that stands beside it: 'clean', 'corrupted', 'retention',
-    'mce', or 'shift:' and the kind of data."""
-    figure: str = ""
-    """A name of `figures.FIGURES`."""
-
+from weatherglass.experiments.ablations import ABLATIONS
+from weatherglass.experiments.card import Card, Claim
 
 _BHOJANAPALLI = "Bhojanapalli et al., 'Understanding Robustness of Transformers for Image Classification' (ICCV 2021)"
 _ZHOU = "Zhou et al., 'Understanding The Robustness in Vision Transformers' (ICML 2022)"
@@ -99,5 +69,6 @@ CARDS: Catalog[Card] = Catalog(
             },
             figure="size",
         ),
+        **ABLATIONS,
     },
 )

@@ -22,7 +22,13 @@ def by_share(study: Study) -> Spec:
     return {"hconcat": [_share_panel(study, benchmark) for benchmark in study.benchmarks]}
 
 
-FIGURES: dict[str, Callable[[Study], Spec]] = {"size": by_size, "grid": by_share}
+def by_row(study: Study) -> Spec:
+    """One panel a benchmark, and one for what is kept: every row of the card in its order, trainings side by side."""
+    measures = [*study.benchmarks, *(["retention"] if "corrupted" in study.benchmarks else [])]
+    return {"hconcat": [_row_panel(study, measure, first=k == 0) for k, measure in enumerate(measures)]}
+
+
+FIGURES: dict[str, Callable[[Study], Spec]] = {"size": by_size, "grid": by_share, "rows": by_row}
 """By the name that a card gives."""
 
 
@@ -77,6 +83,30 @@ def _share_panel(study: Study, benchmark: str) -> Spec:
         },
     ]
     return PANEL | {"title": benchmark, "data": {"values": rows}, "encoding": encoding, "layer": layers}
+
+
+def _row_panel(study: Study, measure: str, *, first: bool) -> Spec:
+    rows = []
+    for row in study.rows:
+        found = row.summary.retention if measure == "retention" else row.accuracy[measure]
+        if found is not None:
+            text = f"{row.member.family}: {found.percent()} % {measure}"
+            rows.append(
+                {"row": row.member.family, "value": found.value, "low": found.low, "high": found.high, "tip": text}
+            )
+    axis = {"title": None, "labelLimit": 220} if first else None
+    y = {"field": "row", "type": "nominal", "sort": study.families, "axis": axis}
+    x = {"type": "quantitative", "title": measure, "axis": {"format": ".0%"}, "scale": {"zero": False}}
+    colour = {"value": MODEL_COLOURS[0]}
+    layers: list[dict[str, Any]] = [
+        {"mark": {"type": "rule"}, "encoding": {"x": x | {"field": "low"}, "x2": {"field": "high"}}},
+        {
+            "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
+            "encoding": {"x": x | {"field": "value"}, "description": {"field": "tip"}},
+        },
+    ]
+    encoding = {"y": y, "color": colour}
+    return {"width": 220, "height": {"step": 24}, "data": {"values": rows}, "encoding": encoding, "layer": layers}
 
 
 def _rows(study: Study, benchmark: str) -> list[dict[str, Any]]:

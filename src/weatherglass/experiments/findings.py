@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weatherglass.errors import UserError
-from weatherglass.experiments.cards import Card
+from weatherglass.experiments.card import Card, Claim
 from weatherglass.experiments.study import Study
 from weatherglass.metrics.intervals import Estimate, estimate
 from weatherglass.metrics.scaling import fit_size
@@ -41,13 +41,14 @@ class Slope:
 
 
 def findings_of(card: Card, study: Study) -> list[Finding]:
-    """Every claim of the card on every benchmark of the study."""
-    return [
-        CHECKS[claim.check](claim.text, study, benchmark)
-        for claim in card.claims
-        if claim.check
-        for benchmark in study.benchmarks
-    ]
+    """Every claim of the card on every benchmark of the study, and every pair on its own measures."""
+    found = []
+    for claim in card.claims:
+        if claim.pair is not None:
+            found += [_second_is_ahead(claim, claim.pair, study, measure) for measure in claim.on]
+        elif claim.check:
+            found += [CHECKS[claim.check](claim.text, study, benchmark) for benchmark in study.benchmarks]
+    return found
 
 
 def slopes_of(study: Study) -> list[Slope]:
@@ -124,6 +125,21 @@ def _data(claim: str, study: Study, benchmark: str) -> Finding:
     found = _estimate(float(gains[0] - gains[1]), drawn[0] - drawn[1], study.samples[benchmark])
     words = f"gain in accuracy from {first} to {last}, transformers minus ResNets"
     return Finding(claim, benchmark, words, found, _verdict(found, wanted=1))
+
+
+def _second_is_ahead(claim: Claim, pair: tuple[str, str], study: Study, measure: str) -> Finding:
+    """The second row minus the first, on the same images; trainings of a row are averaged."""
+    rows = [[k for k, row in enumerate(study.rows) if row.member.family == name] for name in pair]
+    if not all(rows) or measure not in ("retention", *study.benchmarks):
+        return _missing(claim.text, measure, f"{pair[1]} and {pair[0]} on clean and corrupted images")
+    if measure == "retention" and "corrupted" not in study.benchmarks:
+        return _missing(claim.text, measure, "corrupted images (--suite)")
+    point, draws = study.measure(measure)
+    value = float(point[rows[1]].mean() - point[rows[0]].mean())
+    drawn = draws[:, rows[1]].mean(axis=1) - draws[:, rows[0]].mean(axis=1)
+    found = _estimate(value, drawn, min(study.samples.values()))
+    trainings = "" if len(rows[0]) == len(rows[1]) == 1 else f", {len(rows[1])} and {len(rows[0])} trainings"
+    return Finding(claim.text, measure, f"{pair[1]} minus {pair[0]}{trainings}", found, _verdict(found, wanted=1))
 
 
 CHECKS: dict[str, Callable[[str, Study, str], Finding]] = {

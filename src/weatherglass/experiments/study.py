@@ -53,6 +53,8 @@ class StudyRow:
     """By benchmark: 'clean', 'corrupted', and the name of each shifted set."""
     effective: dict[str, Estimate] = field(default_factory=dict)
     """Effective robustness by shifted set, over the line through all models; empty for fewer than three models."""
+    memory: float | None = None
+    """MiB of one training step, where the card asks for it."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,14 @@ class Study:
     def positions(self, family: str, share: str) -> list[int]:
         """Rows of a family and a share of data."""
         return [k for k, row in enumerate(self.rows) if (row.member.family, row.member.share) == (family, share)]
+
+    def measure(self, name: str) -> tuple[Float[np.ndarray, " models"], Float[np.ndarray, "resamples models"]]:
+        """A benchmark, or 'retention' (corrupted over clean), and the same in resamples of the images."""
+        if name == "retention":
+            return self.points["corrupted"] / self.points["clean"], self.resampled["corrupted"] / self.resampled[
+                "clean"
+            ]
+        return self.points[name], self.resampled[name]
 
     @property
     def shares(self) -> list[str]:

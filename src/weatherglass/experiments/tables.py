@@ -1,6 +1,6 @@
 """What a card prints: the published table, the measured one beside it, slopes and findings, as text tables."""
 
-from weatherglass.experiments.cards import Card
+from weatherglass.experiments.card import Card
 from weatherglass.experiments.findings import Finding, Slope
 from weatherglass.experiments.published import PublishedTable, Value, published_table
 from weatherglass.experiments.study import Study, StudyRow
@@ -82,12 +82,16 @@ def beside_table(card: Card, study: Study) -> TextTable | None:
     for row, published in pairs:
         cells: list[str] = [row.member.family]
         for key, name in card.columns.items():
+            if name == "memory":
+                memory = "-" if row.memory is None else f"{row.memory:.0f} MiB"
+                cells += (_text(None if published is None else published.get(key)), memory, "-")
+                continue
             cells += _beside(None if published is None else published.get(key), measured(row, name))
         rows.append(tuple(cells))
     unnamed = [row.member.family for row, published in pairs if published is None]
     notes = ["Paper: ImageNet. On other data the difference means nothing."]
     if unnamed:
-        names = ", ".join(row.model for row in table.rows)
+        names = ", ".join(row_names(table))
         notes.append(f"Not in the table: {', '.join(unnamed)}. Its rows: {names}.")
     return TextTable(f"{table.id} beside what was measured", tuple(columns), tuple(rows), tuple(notes))
 
@@ -119,8 +123,21 @@ def measured(row: StudyRow, name: str) -> Estimate | None:
     return row.accuracy.get(name)
 
 
+def row_names(table: PublishedTable) -> list[str]:
+    """What a model is given to stand beside a row: the row's name, and for one that occurs twice ('+ FAN') with that
+    of the last whole model above it ('Swin-T + FAN')."""
+    names, above = [], ""
+    once = {row.model for row in table.rows if sum(other.model == row.model for other in table.rows) == 1}
+    for row in table.rows:
+        if not row.model.startswith("+"):
+            above = row.model
+        names.append(row.model if row.model in once or not row.model.startswith("+") else f"{above} {row.model}")
+    return names
+
+
 def _row_named(table: PublishedTable, name: str) -> dict[str, Value] | None:
-    return next((row.values for row in table.rows if name in (row.model, row.printed)), None)
+    pairs = zip(row_names(table), table.rows, strict=True)
+    return next((row.values for known, row in pairs if name in (known, row.printed)), None)
 
 
 def _beside(paper: Value, ours: Estimate | None) -> tuple[str, str, str]:

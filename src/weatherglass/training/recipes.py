@@ -10,6 +10,7 @@ from pathlib import Path
 
 from weatherglass.catalog import Catalog
 from weatherglass.errors import UserError
+from weatherglass.training.ablation_recipes import ablation_recipes
 from weatherglass.training.digits_recipes import DIGITS_RECIPES
 from weatherglass.training.recipe import (
     Augmentation,
@@ -271,15 +272,6 @@ _MICRO = (
     ),
     replace(
         MICRO,
-        name="vit-micro-plain",
-        summary="ViT of 8 blocks with flips and crops alone: the bottom of the ladder of FAN table 2",
-        network=Network("vit_micro_32", {"depths": [8]}),
-        augmentation=Augmentation(crop="padded"),
-        mixing=Mixing(smoothing=0.0),
-        averaging=Averaging(0.0),
-    ),
-    replace(
-        MICRO,
         name="vit-micro-distilled",
         summary="ViT of 8 blocks, taught by cifar10_resnet as well (row '+ KD' of FAN table 2 in small)",
         network=Network("vit_micro_32", {"depths": [8]}),
@@ -351,6 +343,7 @@ RECIPES: Catalog[Recipe] = Catalog(
             *_finetunings(),
             *_DISTILLED,
             *_MICRO,
+            *ablation_recipes(MICRO),
             *DIGITS_RECIPES,
             *_SEGMENTERS,
         )
