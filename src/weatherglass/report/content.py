@@ -186,6 +186,8 @@ def _what_differs(run: Run, first: Run, runs: Sequence[Run]) -> str:
     named = {name: pair for name, pair in changed.items() if not name.startswith("disturbance")}
     if not named:
         return "again"
+    if "samples" in named:
+        return f"{run.protocol.samples:,} images"
     name, pair = next(iter(named.items()))
     value = pair[1] if run is not first else pair[0]
     return shortened(f"{name} {value[:8] if name in _DIGESTS else value}", 28)
