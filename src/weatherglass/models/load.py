@@ -80,6 +80,11 @@ def load_predictor(
         from weatherglass.models.checkpoint import fit_checkpoint
 
         fit_checkpoint(built.module, weights)
+    if built.task == "detection":
+        from weatherglass.models.load_detector import detector
+
+        _refuse(spec, preprocessing=preprocessing, windows=windows)
+        return detector(built, spec, device, precision)
     wanted = override.apply(built.preprocessing)
     if built.task == "segmentation":
         return _segmenter(built, spec, wanted, windows, device, precision)
@@ -127,8 +132,11 @@ def _build(
         _refuse(spec, pretrained=pretrained, classes=classes)
         return user_network(spec)
     if library == "torchvision" and slash:
+        from weatherglass.models.load_detector import detector_from_torchvision, is_torchvision_detector
         from weatherglass.models.load_segmenter import from_torchvision, is_torchvision_segmenter
 
+        if is_torchvision_detector(name):
+            return detector_from_torchvision(name, published, classes, learned=weights is not None)
         if is_torchvision_segmenter(name):
             return _dense(from_torchvision(name, published, classes))
         return torchvision_network(name, published, classes)

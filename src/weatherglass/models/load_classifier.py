@@ -22,7 +22,9 @@ class BuiltNetwork:
     preprocessing: Preprocessing
     class_names: tuple[str, ...] | None = None
     task: str = "classification"
-    """Or 'segmentation': files of weights and user code bring either."""
+    """Or 'segmentation', 'detection': files of weights and user code bring any."""
+    labels: tuple[int, ...] | None = None
+    """The number that a detector gives to each of its classes; None for other tasks."""
 
 
 def described_network(spec: str) -> BuiltNetwork | None:
@@ -118,8 +120,12 @@ def user_network(spec: str) -> BuiltNetwork | Predictor:
         )
     names = getattr(made, "class_names", None)
     task = getattr(made, "task", "classification")
+    if task == "detection":
+        from weatherglass.models.load_detector import detector_from_user
+
+        return detector_from_user(made, spec)
     if task not in ("classification", "segmentation"):
-        raise UserError(f"{spec}: `task` is {task!r}; it must be 'classification' or 'segmentation'.")
+        raise UserError(f"{spec}: `task` is {task!r}; it must be 'classification', 'segmentation' or 'detection'.")
     return BuiltNetwork(made, declared_preprocessing(made, spec), tuple(names) if names is not None else None, task)
 
 
