@@ -84,7 +84,7 @@ def plan_text(plan: ModelPlan) -> str:
     predictor, layout = plan.predictor, plan.pixels.layout
     lines = [
         f"{predictor.name} on {plan.data.name}: {len(plan.cells)} cells x {len(plan.data):,} images "
-        f"({plan.data.selection}) of {layout.width}x{layout.height} pixels",
+        f"({plan.data.selection}) of {layout}",
         f"  preprocessing: {predictor.preprocessing.geometry}; {predictor.preprocessing.normalisation} "
         f"({predictor.preprocessing.source})",
         f"  kept from before: {len(plan.kept)} cells; to measure: {len(plan.missing)} cells, {plan.images:,} "

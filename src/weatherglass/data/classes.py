@@ -42,6 +42,8 @@ def check_classes(data: ImageData, predictor: Predictor) -> ImageData:
             f"{data.name} has no classes, so nothing can be right or wrong. `weatherglass analyse` takes such images; "
             "to evaluate, put the images of each class into a directory of its own: imagefolder:FOLDER."
         )
+    if data.task == "detection" and predictor.class_names is None and len(data.classes) <= predictor.classes:
+        return data  # a detector without names: class k is its k-th, and its further classes are not looked for
     outputs = output_of_class(data.classes, predictor)
     if outputs is None:
         return data

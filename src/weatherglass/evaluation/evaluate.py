@@ -11,11 +11,12 @@ from typing import Protocol as Interface
 
 from weatherglass.data.load import load_data
 from weatherglass.data.stored import StoredConditions
-from weatherglass.errors import UserError
+from weatherglass.errors import UnreadableImage, UserError
 from weatherglass.evaluation import engine
 from weatherglass.evaluation.claims import Claims
 from weatherglass.evaluation.conditions import CorruptionChoices, Stored, conditions_of
 from weatherglass.evaluation.estimates import Summary
+from weatherglass.evaluation.forward import Forward, exact_arithmetic, find_objects
 from weatherglass.evaluation.outputs import decide
 from weatherglass.evaluation.pixels import PixelFile, decode_once
 from weatherglass.evaluation.plan import ModelPlan, PlannedCell, Probe, default_forward_batch, plan_model
@@ -23,9 +24,10 @@ from weatherglass.evaluation.record import CellRecord, DataManifest, FailedCell
 from weatherglass.evaluation.runs import Run, runs_of
 from weatherglass.evaluation.store import Store
 from weatherglass.evaluation.summary import summarise
+from weatherglass.metrics.matching import area_bits
 from weatherglass.models.load import load_predictor
 from weatherglass.tasks.task import InvalidOutput, Task, task_named
-from weatherglass.types import Disturbance, ImageData, Predictor
+from weatherglass.types import DetectionData, Disturbance, ImageData, Predictor
 
 WAIT_SECONDS = 2.0
 
@@ -141,6 +143,7 @@ def plan_evaluation(
     predictors = [load_predictor(model) if isinstance(model, str) else model for model in named]
     for predictor in predictors:
         check_task(predictor, images)
+    check_objects(images)
     checked = [decide(predictor, images, settings.outputs) for predictor in predictors]
     for predictor, _ in checked:
         for condition in conditions:
@@ -184,8 +187,22 @@ def check_task(predictor: Predictor, data: ImageData) -> None:
     if predictor.task != data.task:
         raise UserError(
             f"{predictor.name} does {predictor.task}, {data.name} has the truth for {data.task}. "
-            "A segmenter is named HEAD/BACKBONE or torchvision/NAME; see: weatherglass list segmenters, list data"
+            "Segmenters are named HEAD/BACKBONE or torchvision/NAME, detectors torchvision/NAME; see: weatherglass "
+            "list segmenters, list data"
         )
+
+
+def check_objects(data: ImageData) -> None:
+    """Raise `UserError` for detection data without a single object that counts: it has no average precision."""
+    if not isinstance(data, DetectionData):
+        return
+    for index in range(len(data)):
+        try:
+            if area_bits(data.boxes(index)).any():
+                return
+        except UnreadableImage:
+            continue  # said of that image when it is decoded
+    raise UserError(f"None of the {len(data)} images of {data.name} holds an object that counts, so there is no AP.")
 
 
 def _shown_first(data: ImageData) -> ImageData:
@@ -229,9 +246,9 @@ def _planned(
     probe: Probe,
 ) -> ModelPlan:
     layout = pixels.layout
-    size = settings.forward_batch or default_forward_batch(
-        predictor.device, predictor.task, layout.height, layout.width
-    )
+    size = default_forward_batch(predictor.device, predictor.task, layout.height, layout.width)
+    if settings.forward_batch and predictor.task != "detection":
+        size = settings.forward_batch
     plan = plan_model(
         predictor,
         data,
@@ -242,13 +259,14 @@ def _planned(
         task=predictor.task,
         forward_batch=size,
     )
-    forward = engine.Forward(size)
+    forward = Forward(size)
+    ask = find_objects if predictor.task == "detection" else forward
     try:
-        with engine.exact_arithmetic():
-            seconds = probe.seconds(plan, lambda images: forward(predictor, images), forward_batch=size)
+        with exact_arithmetic():
+            seconds = probe.seconds(plan, lambda images: ask(predictor, images), forward_batch=size)
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
         raise UserError(
-            f"The model '{predictor.name}' fails on images of {layout.width}x{layout.height} pixels: "
+            f"The model '{predictor.name}' fails on images of {layout}: "
             f"{str(error).splitlines()[0] if str(error) else type(error).__name__}. "
             f"Check --size, or the model's own forward."
         ) from error

@@ -83,8 +83,15 @@ def _changed(first: Run, second: Run, text: str) -> int | None:
     a, b = (run.store.observations(run.records[text].key, columns) for run in (first, second))
     if a.ids != b.ids or any(a.columns[name].shape != b.columns[name].shape for name in columns):
         return None
-    differ = [(a.columns[name] != b.columns[name]).reshape(len(a.ids), -1).any(axis=1) for name in columns]
+    differ = [_differing(a.columns[name], b.columns[name]) for name in columns]
     return int(np.any(differ, axis=0).sum())
+
+
+def _differing(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Samples whose kept numbers, or lists of numbers, are not the same."""
+    if first.dtype == object:
+        return np.array([not np.array_equal(one, other) for one, other in zip(first, second, strict=True)])
+    return ((first != second) & ~((first != first) & (second != second))).reshape(len(first), -1).any(axis=1)
 
 
 def _of_disturbance(difference: FieldDifference) -> bool:

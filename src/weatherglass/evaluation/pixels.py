@@ -16,10 +16,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from weatherglass.data.geometry import prepare
-from weatherglass.errors import UnreadableImage, UserError
+from weatherglass.errors import MissingExtra, UnreadableImage, UserError
 from weatherglass.evaluation.files import write_aside, write_text
 from weatherglass.evaluation.protocol import digest_of
-from weatherglass.types import ImageData, Preprocessing
+from weatherglass.types import DetectionData, ImageData, Preprocessing
 
 CHUNK = 64
 """Images decoded between two writes: enough for every worker, little memory."""
@@ -31,10 +31,29 @@ class Layout:
 
     height: int
     width: int
+    """Of every image, or the largest of each where they differ."""
     readable: tuple[int, ...]
     """Indices into the data set of the images in the file, in order."""
     unreadable: tuple[str, ...]
     """One sentence for each image that did not decode."""
+    sizes: tuple[tuple[int, int], ...] = ()
+    """Height and width of each image in the file where they differ; empty where all are of one size."""
+
+    @property
+    def distinct(self) -> tuple[tuple[int, int], ...]:
+        """The sizes that occur, the smallest height first."""
+        return tuple(sorted(set(self.sizes))) or ((self.height, self.width),)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the file."""
+        sizes = self.sizes or [(self.height, self.width)] * len(self.readable)
+        return sum(3 * height * width for height, width in sizes)
+
+    def __str__(self) -> str:
+        """E.g. '224x224 pixels' or '37 sizes up to 640x640 pixels'."""
+        size = f"{self.width}x{self.height} pixels"
+        return f"{len(self.distinct)} sizes up to {size}" if self.sizes else size
 
 
 class PixelFile:
@@ -42,15 +61,27 @@ class PixelFile:
 
     def __init__(self, path: Path, layout: Layout) -> None:
         self.layout = layout
-        shape = (len(layout.readable), 3, layout.height, layout.width)
-        self._pixels = np.memmap(path, np.uint8, "r", shape=shape)
+        count = len(layout.readable)
+        self._sizes = np.array(layout.sizes or [(layout.height, layout.width)] * count, dtype=np.int64)
+        self._starts = np.concatenate([[0], np.cumsum(3 * self._sizes.prod(axis=1))])
+        self._bytes = np.memmap(path, np.uint8, "r", shape=(int(self._starts[-1]),))
 
     def __len__(self) -> int:
-        return len(self._pixels)
+        return len(self._sizes)
 
-    def rows(self, start: int, stop: int) -> UInt8[Tensor, "batch 3 height width"]:
-        """A copy of images start..stop."""
-        return torch.from_numpy(np.array(self._pixels[start:stop]))
+    def at(self, indices: Sequence[int]) -> UInt8[Tensor, "batch 3 height width"]:
+        """A copy of some images, all of one size."""
+        height, width = self._sizes[indices[0]]
+        copies = [self._bytes[self._starts[index] : self._starts[index + 1]] for index in indices]
+        return torch.from_numpy(np.stack(copies).reshape(len(indices), 3, height, width))
+
+    def batches(self, size: int) -> Iterator[Sequence[int]]:
+        """All images, `size` at a time and each time of one size: in order, or size after size where they differ."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, (height, width) in enumerate(self._sizes.tolist()):
+            groups.setdefault((height, width), []).append(index)
+        for one in sorted(groups):
+            yield from chunks(groups[one], size)
 
 
 def decode_once(
@@ -64,7 +95,8 @@ def decode_once(
     """Decode `data` into `folder`, or find there what an earlier run decoded.
 
     `progress(done, total)` is called after every chunk. Files that do not decode are noted in the layout.
-    Raises `UserError` when the images have different sizes and the model declares no crop, or the disk is full.
+    Images of different sizes stay so where the task can score each by itself (masks, boxes). Raises `UserError` for
+    classifiers that declare no crop for such images, and when the disk is full.
     """
     key = digest_of([data.digest, data.selection, len(data), preprocessing.geometry])
     path, notes = folder / f"{key}.pixels", folder / f"{key}.json"
@@ -92,7 +124,7 @@ def _decode_into(
 ) -> Layout:
     readable: list[int] = []
     unreadable: list[str] = []
-    shape: tuple[int, int] | None = None
+    sizes: list[tuple[int, int]] = []
     for indices in chunks(range(len(data)), CHUNK):
         results = pool.map(lambda index: _decode(data, index, preprocessing), indices)
         for index, image in zip(indices, results, strict=True):
@@ -100,26 +132,37 @@ def _decode_into(
                 unreadable.append(str(image))
                 continue
             height, width = image.shape[1:]
-            shape = shape or (height, width)
-            if (height, width) != shape:
+            sizes.append((height, width))
+            if data.task == "classification" and sizes[0] != (height, width):
                 raise UserError(
-                    f"The images of '{data.name}' differ in size ({shape[1]}x{shape[0]} and {width}x{height}, "
+                    f"The images of '{data.name}' differ in size ({sizes[0][1]}x{sizes[0][0]} and {width}x{height}, "
                     f"{data.ids[index]}) and the model declares no crop. Say which it wants, e.g. --size 224."
                 )
             write(image.contiguous().numpy().tobytes())
             readable.append(index)
         progress(len(readable) + len(unreadable), len(data))
-    if shape is None:
+    if not sizes:
         first = unreadable[0] if unreadable else "it is empty"
         raise UserError(f"No image of '{data.name}' can be read. {first}")
-    return Layout(*shape, tuple(readable), tuple(unreadable))
+    largest = max(height for height, _ in sizes), max(width for _, width in sizes)
+    return Layout(*largest, tuple(readable), tuple(unreadable), tuple(sizes) if len(set(sizes)) > 1 else ())
 
 
 def _decode(data: ImageData, index: int, preprocessing: Preprocessing) -> Tensor | UnreadableImage:
     try:
+        if isinstance(data, DetectionData):
+            _check_objects(data, index)
         return prepare(data.image(index), preprocessing)
     except UnreadableImage as error:
         return error
+
+
+def _check_objects(data: DetectionData, index: int) -> None:
+    """Raise `UnusableAnnotation` before anything is measured; masks that nothing can read are not asked for."""
+    try:
+        data.objects(index)
+    except MissingExtra:
+        data.boxes(index)
 
 
 def chunks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:

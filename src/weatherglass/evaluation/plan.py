@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+from weatherglass.errors import UserError
 from weatherglass.evaluation.pixels import PixelFile
 from weatherglass.evaluation.protocol import Cell, Protocol
 from weatherglass.evaluation.store import Store
@@ -51,8 +52,7 @@ class ModelPlan:
     @property
     def decoded_bytes(self) -> int:
         """Size of the decoded images on disk."""
-        layout = self.pixels.layout
-        return len(self.pixels) * 3 * layout.height * layout.width
+        return self.pixels.layout.bytes
 
 
 def library_versions() -> dict[str, str]:
@@ -74,8 +74,11 @@ def _version(package: str) -> str | None:
 def default_forward_batch(device: torch.device, task: str, height: int, width: int) -> int:
     """Images per forward pass: enough to fill the device; part of the protocol (see docs/design/engine.md).
 
-    A segmenter answers for every pixel, so its passes have as many pixels as those of a classifier at 224.
+    A segmenter answers for every pixel, so its passes have as many pixels as those of a classifier at 224. Detectors
+    are shown one image at a time.
     """
+    if task == "detection":
+        return 1
     images = 256 if device.type == "cuda" else 32
     return images if task == "classification" else max(1, min(images, images * 224 * 224 // (height * width)))
 
@@ -92,7 +95,6 @@ def plan_model(
     forward_batch: int,
 ) -> ModelPlan:
     """The cells of one model, each with its protocol; nothing is measured."""
-    height, width = pixels.layout.height, pixels.layout.width
     common = Protocol(
         task=task,
         weights=predictor.digest,
@@ -110,15 +112,35 @@ def plan_model(
     )
     cells = []
     for disturbance in disturbances:
-        part = disturbance.protocol(height, width)
-        if task == "segmentation" and not isinstance(disturbance, Clean):
-            disturbance.check_masks(height, width)
-            part |= {"masks": "unmoved" if disturbance.keeps_layout else "moved with the pixels, nearest neighbour"}
+        part = _protocol_at(disturbance, pixels.layout.distinct)
+        if not isinstance(disturbance, Clean):
+            part |= _truth_under(disturbance, task, pixels.layout.height, pixels.layout.width)
         protocol = Protocol(**common.common, disturbance=part)
         cell = Cell(predictor.name, data.name, str(disturbance), seed)
         cells.append(PlannedCell(cell, protocol, disturbance, cell.key(protocol)))
     kept = frozenset(planned.key for planned in cells if planned.key in store)
     return ModelPlan(predictor, data, pixels, tuple(cells), kept)
+
+
+def _protocol_at(disturbance: Disturbance, sizes: Sequence[tuple[int, int]]) -> dict[str, str]:
+    """What decides the disturbed pixels; what differs between the sizes of the images is said of all of them."""
+    parts = [disturbance.protocol(height, width) for height, width in sizes]
+    return {name: " or ".join(dict.fromkeys(part[name] for part in parts)) for name in parts[0]}
+
+
+def _truth_under(disturbance: Disturbance, task: str, height: int, width: int) -> dict[str, str]:
+    """Whether masks or boxes stay where they are. Raises `UserError` where they would not be true any more."""
+    if task == "segmentation":
+        disturbance.check_masks(height, width)
+        return {"masks": "unmoved" if disturbance.keeps_layout else "moved with the pixels, nearest neighbour"}
+    if task == "detection":
+        if not disturbance.keeps_layout:
+            raise UserError(
+                f"{disturbance} cannot be measured on boxes: it moves pixels or asks for class labels, and boxes are "
+                "not moved with it. Use corruptions that leave everything in its place, e.g. --suite coco-c."
+            )
+        return {"objects": "unmoved"}
+    return {}
 
 
 class Probe:
@@ -134,10 +156,12 @@ class Probe:
         """
         if not plan.missing:
             return 0.0
-        images = plan.pixels.rows(0, min(forward_batch, len(plan.pixels)))
+        first = next(iter(plan.pixels.batches(forward_batch)))
+        images = plan.pixels.at(first)
         predicting = _second_call(lambda: forward(images)) / len(images)
         few = images[:PROBE_IMAGES].to(plan.predictor.device)
-        batch = Batch(few, torch.from_numpy(plan.data.labels[: len(few)]), plan.data.ids[: len(few)])
+        rows = first[: len(few)]
+        batch = Batch(few, torch.from_numpy(plan.data.labels[rows]), tuple(plan.data.ids[row] for row in rows))
         return sum(
             len(plan.data) * (predicting + self._per_image(planned, batch, plan.predictor, predicting))
             for planned in plan.missing

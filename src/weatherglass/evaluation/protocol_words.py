@@ -53,6 +53,7 @@ _DISTURBANCE: dict[str, tuple[Weight, str]] = {
         "corrupted images were, or were not, stored as JPEG after the corruption, which weakens noise and hides detail",
     ),
     "frost textures": ("decisive", "other pictures of frost are laid over the images"),
+    "objects": ("decisive", "the boxes did, or did not, follow the pixels that the disturbance moves"),
     "masks": ("decisive", "the masks did, or did not, follow the pixels that the disturbance moves"),
     "stored": ("decisive", "the disturbed images came from disk, from another or no copy"),
 }

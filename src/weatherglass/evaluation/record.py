@@ -75,7 +75,7 @@ class Observations:
     labels: np.ndarray
     columns: dict[str, np.ndarray]
     """`Task.observe`: for classification `prediction`, `rank`, `confidence`, `nll`, `brier`; for segmentation `found`,
-    `predicted`, `true` (samples, classes) and `iou`."""
+    `predicted`, `true` (samples, classes) and `iou`; for detection lists of one number an object, and `ap`."""
 
     @property
     def correct(self) -> np.ndarray:
@@ -97,13 +97,17 @@ class Picture:
     disturbed: bytes
 
 
+IMAGE_SCORES = {"segmentation": "iou", "detection": "ap"}
+"""Task -> the column that scores each image by itself."""
+
+
 @dataclass(frozen=True)
 class Overlay:
-    """A segmented sample kept for the gallery: picture and prediction side by side, clean and disturbed."""
+    """A sample kept for the gallery: picture, and masks or objects found in it, side by side, clean and disturbed."""
 
     id: str
     clean_score: float
-    """The image's own mIoU."""
+    """The image's own mIoU or AP."""
     score: float
     clean: bytes
     """Encoded: the image as the model saw it, and the prediction over it."""

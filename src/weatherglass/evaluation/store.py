@@ -22,12 +22,20 @@ import pyarrow.parquet as pq
 
 from weatherglass.errors import UserError
 from weatherglass.evaluation.files import write_aside, write_text
-from weatherglass.evaluation.record import CellRecord, DataManifest, FailedCell, Observations, Overlay, Picture
+from weatherglass.evaluation.record import (
+    IMAGE_SCORES,
+    CellRecord,
+    DataManifest,
+    FailedCell,
+    Observations,
+    Overlay,
+    Picture,
+)
 
 FORMAT = 1
 _RECORD = b"weatherglass"
 _PICTURE_COLUMNS = ("clean_prediction", "clean_picture", "disturbed_picture")
-_NOT_OBSERVED = (*_PICTURE_COLUMNS, "clean_iou")
+_NOT_OBSERVED = (*_PICTURE_COLUMNS, *(f"clean_{name}" for name in IMAGE_SCORES.values()))
 
 Record = TypeVar("Record")
 
@@ -143,15 +151,14 @@ class Store:
         ]
 
     def overlays(self, key: str) -> list[Overlay]:
-        """The few samples of a segmentation cell that were kept as pictures; empty for other tasks."""
-        if "clean_iou" not in pq.read_schema(self._cell_path(key)).names:
+        """The few samples of a segmentation or detection cell that were kept as pictures; empty for classification."""
+        score = _image_score(pq.read_schema(self._cell_path(key)).names)
+        if score is None:
             return []
-        table = self._read(self._cell_path(key), ["id", "iou", "clean_iou", "clean_picture", "disturbed_picture"])
+        columns = ["id", score, f"clean_{score}", "clean_picture", "disturbed_picture"]
+        table = self._read(self._cell_path(key), columns)
         rows = table.filter(table.column("clean_picture").is_valid()).to_pylist()
-        return [
-            Overlay(row["id"], row["clean_iou"], row["iou"], row["clean_picture"], row["disturbed_picture"])
-            for row in rows
-        ]
+        return [Overlay(*(row[name] for name in ("id", columns[2], score, *columns[3:]))) for row in rows]
 
     def query(self, sql: str) -> "pa.Table":
         """Run an SQL query (DuckDB) over the samples of all cells: table `samples`, with columns `model`, `data`,
@@ -197,8 +204,10 @@ def _to_table(observations: Observations, pictures: dict[str, Picture | Overlay]
     }
     columns |= {name: _to_column(values) for name, values in observations.columns.items()}
     kept = [pictures.get(sample) for sample in observations.ids]
-    if "iou" in observations.columns:
-        columns["clean_iou"] = pa.array([p.clean_score if isinstance(p, Overlay) else None for p in kept], pa.float32())
+    if score := _image_score(observations.columns):
+        columns[f"clean_{score}"] = pa.array(
+            [p.clean_score if isinstance(p, Overlay) else None for p in kept], pa.float32()
+        )
     else:
         predictions = [p.clean_prediction if isinstance(p, Picture) else None for p in kept]
         columns["clean_prediction"] = pa.array(predictions, pa.int32())
@@ -207,8 +216,16 @@ def _to_table(observations: Observations, pictures: dict[str, Picture | Overlay]
     return pa.table(columns)
 
 
+def _image_score(columns: Iterable[str]) -> str | None:
+    """The column that scores each image by itself; None where images are right or wrong."""
+    return next((name for name in IMAGE_SCORES.values() if name in columns), None)
+
+
 def _to_column(values: np.ndarray) -> "pa.Array":
-    """One number a sample, or an array of fixed shape as nested lists of fixed size."""
+    """One number a sample, an array of fixed shape as nested lists of fixed size, or lists of any length."""
+    if values.dtype == object:
+        offsets = np.cumsum([0, *(len(one) for one in values)])
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(np.concatenate(values)))
     column = pa.array(values.reshape(-1))
     for length in reversed(values.shape[1:]):
         column = pa.FixedSizeListArray.from_arrays(column, length)
@@ -217,10 +234,22 @@ def _to_column(values: np.ndarray) -> "pa.Array":
 
 def _to_array(column: "pa.ChunkedArray") -> np.ndarray:
     shape, values = [len(column)], column.combine_chunks()
+    if pa.types.is_list(values.type):
+        return _to_lists(values)
     while pa.types.is_fixed_size_list(values.type):
         shape.append(values.type.list_size)
         values = values.flatten()
     return values.to_numpy(zero_copy_only=False).reshape(shape)
+
+
+def _to_lists(values: "pa.ListArray") -> np.ndarray:
+    """An array of arrays, all views of one."""
+    numbers = values.flatten().to_numpy(zero_copy_only=False)
+    ends = np.cumsum(values.value_lengths().to_numpy(zero_copy_only=False))
+    lists = np.empty(len(values), dtype=object)
+    for row, (length, end) in enumerate(zip(np.diff(ends, prepend=0), ends, strict=True)):
+        lists[row] = numbers[end - length : end]
+    return lists
 
 
 def _decode(path: Path, kind: type[Record]) -> Record:

@@ -112,6 +112,8 @@ def _absent(tables: Tables) -> dict[str, str]:
     """Why a metric cannot be given, for the metrics that only need cells."""
     absent: dict[str, str] = {}
     task = tables.outcomes.task
+    undefined = [end for name in task.scores if name not in tables.scores for end in (name, corrupted_name(name))]
+    absent |= dict.fromkeys(undefined, "the data or the model have nothing that it could be measured on")
     if tables.mean_over_kinds() is None:
         others = [corrupted_name(name) for name in task.scores if name != task.headline]
         absent |= dict.fromkeys(("corrupted", "retention", *others), "no corruption was measured")

@@ -17,6 +17,7 @@ from weatherglass.evaluation.runs import Run
 from weatherglass.metrics import robustness
 from weatherglass.metrics.alexnet import MAIN_CORRUPTIONS, SEVERITIES
 from weatherglass.metrics.intervals import Bootstrap, Estimate, estimate
+from weatherglass.tasks.task import affordable
 
 Rows = Float[np.ndarray, " rows"]
 """The estimate, then one value a resample."""
@@ -127,7 +128,8 @@ def tables_of(
 ) -> Tables:
     """Measure a run; `outcomes` are those to use instead of all that it holds (some of the images, say)."""
     outcomes = outcomes_of(run) if outcomes is None else outcomes
-    bootstrap = Bootstrap(len(outcomes.ids), resamples, seed)
+    made = affordable(outcomes.task, len(outcomes.ids), len(outcomes.conditions), resamples)
+    bootstrap = Bootstrap(len(outcomes.ids), made, seed)
     scores = outcomes.task.tables(outcomes.columns, bootstrap)
     return Tables(
         run=run,

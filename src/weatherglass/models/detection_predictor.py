@@ -1,4 +1,4 @@
-"""A detector behind the border: images in [0, 1] in, the objects found in each out; torchvision's conventions inside."""
+"""A detector behind the border: images in [0, 1] in, the objects found in each out, as torchvision writes them."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -73,7 +73,8 @@ class DetectionPredictor(Predictor):
 
     def _found(self, image: Float[Tensor, "3 height width"]) -> Objects:
         plain = self.precision == "float32"
-        with nullcontext() if plain else torch.autocast(self.device.type, dtype=PRECISIONS[self.precision]):
+        casting = nullcontext() if plain else torch.autocast(self.device.type, dtype=PRECISIONS[self.precision])
+        with torch.no_grad(), casting:
             answered = self.module([image])
         found = _checked(answered, image, self.name)
         labels = found["labels"].cpu().numpy()

@@ -126,7 +126,7 @@ def _classes(view: ModelView, name: str) -> Iterator[Figure]:
             for label, row in zip(names, shown, strict=True)
             if row.clean
         ]
-        what = "accuracy" if view.summary.task == "classification" else "IoU"
+        what = {"mIoU": "IoU"}.get(view.summary.measure, view.summary.measure)
         caption = f"The classes that lose most: {what} on clean images (cool) and under disturbance (warm)."
         yield Figure(f"classes-{name}", f"Classes of {view.label}", caption, dumbbells(marks, names))
 

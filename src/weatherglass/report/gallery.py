@@ -60,12 +60,12 @@ def flips_of(run: Run, limit: int, budget: int) -> list[Flip]:
 
 @dataclass(frozen=True)
 class Masked:
-    """One segmented image: picture and prediction side by side, clean and disturbed."""
+    """One image with masks or boxes: picture and what was found side by side, clean and disturbed."""
 
     id: str
     condition: str
     clean_score: float
-    """The image's own mIoU."""
+    """The image's own mIoU or AP."""
     score: float
     clean: str
     disturbed: str
@@ -74,7 +74,7 @@ class Masked:
 
 
 def overlays_of(run: Run, limit: int, budget: int) -> list[Masked]:
-    """Up to `limit` segmented images of `budget` bytes in all, chosen as `flips_of` chooses."""
+    """Up to `limit` segmented images, or images with boxes, of `budget` bytes in all, chosen as `flips_of` chooses."""
     found: list[Masked] = []
     shown: set[str] = set()
     for record in _cells_in_turn(run)[: 3 * limit]:

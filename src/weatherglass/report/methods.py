@@ -23,8 +23,9 @@ def methods_of(content: Content) -> list[Method]:
     shown |= {"clean"}
     tasks = {view.summary.task for view in content.models}
     known = {name: [_METHODS[name]] if "classification" in tasks else [] for name in _METHODS}
-    if "segmentation" in tasks:
-        known = {name: [*found, *_SEGMENTATION.get(name, [])] for name, found in known.items()}
+    for task, own in (("segmentation", _SEGMENTATION), ("detection", _DETECTION)):
+        if task in tasks:
+            known = {name: [*found, *own.get(name, [])] for name, found in known.items()}
     texts = list(dict.fromkeys(method for name, methods in known.items() if name in shown for method in methods))
     interval = Method(
         f"Intervals ({summary.level:.0%})",
@@ -81,6 +82,45 @@ _SEGMENTATION = {
         Method(
             "Loss by class",
             "Clean IoU of a class minus its IoU under disturbance, over the same cells as the mean above.",
+        )
+    ],
+}
+
+_DETECTION = {
+    "clean": [
+        Method(
+            "Clean box AP",
+            "Average precision as COCO defines it: found objects are matched with true ones of their class and image, "
+            "best score first; precision is read at 101 recalls; the mean is over ten overlaps from 0.50 to 0.95 and "
+            "over the classes that occur. What is found on crowds counts neither way. AP50 and AP75 take one overlap, "
+            "small, medium and large objects end at 32² and 96² pixels; mask AP matches pixels instead of boxes. An "
+            "image's own AP, by which pictures are chosen, is that of the image alone.",
+            "AP = mean over classes and overlaps of (1/101) Σ over recalls r of max precision at recall ≥ r",
+            "Lin et al., Microsoft COCO (2014), and its evaluator",
+        )
+    ],
+    "corrupted": [
+        Method(
+            "Box AP under disturbance (mPC)",
+            "First the mean over the severities of one corruption, then the mean over the corruptions: coco-c has 16 "
+            "corruptions at 5 severities. Images are corrupted at their own resolution. Boxes and masks stay as they "
+            "are; what moves pixels is not measured.",
+            "mPC = mean over corruptions c of (mean over severities s of AP(c, s))",
+            "Michaelis et al., “Benchmarking Robustness in Object Detection”, 2019, equation 2",
+        )
+    ],
+    "retention": [
+        Method(
+            "Kept of the clean box AP (retention, rPC)",
+            "How much of the clean AP is left under disturbance.",
+            "rPC = AP under disturbance ÷ clean AP",
+            "Michaelis et al., 2019, equation 3; Zhou et al., ICML 2022",
+        )
+    ],
+    "classes": [
+        Method(
+            "Loss by class",
+            "Clean AP of a class minus its AP under disturbance, over the same cells as the mean above.",
         )
     ],
 }

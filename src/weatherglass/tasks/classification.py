@@ -28,6 +28,7 @@ class Classification:
     measure = "accuracy"
     kept = ("rank", "confidence", "nll", "brier")
     counts_images = True
+    resampled_images = None
     scores: Mapping[str, Score] = {
         "top1": Score("clean top-1 accuracy", "mean corrupted accuracy"),
         "top5": Score("clean top-5 accuracy", "mean corrupted top-5 accuracy"),

@@ -28,6 +28,7 @@ class Segmentation:
     measure = "mIoU"
     kept = ("found", "predicted", "true")
     counts_images = False
+    resampled_images = None
     scores: Mapping[str, Score] = {
         "miou": Score("clean mIoU", "mean corrupted mIoU (mPC)"),
         "pixel_accuracy": Score("clean pixel accuracy", "mean corrupted pixel accuracy"),

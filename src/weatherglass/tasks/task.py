@@ -56,7 +56,7 @@ class ClassTable:
 
 
 class Task(Protocol):
-    """Classification, segmentation: the engine, the store and the summaries know no more of it than this."""
+    """Classification, segmentation, detection: the engine, the store and the summaries know no more of it than this."""
 
     name: str
     headline: str
@@ -70,11 +70,15 @@ class Task(Protocol):
     counts_images: bool
     """Whether the headline is a share of images, right or wrong; else it is made of parts of images."""
 
+    resampled_images: int | None
+    """Images x conditions x resamples that intervals are made of at most, where resampling is dear; None: any number.
+    """
+
     def output_shape(self, predictor: Predictor, images: Tensor) -> tuple[int, ...]:
         """The shape that the output for `images` must have."""
         ...
 
-    def observe(self, output: Any, truth: Tensor) -> dict[str, np.ndarray]:
+    def observe(self, output: Any, truth: Any) -> dict[str, np.ndarray]:
         """What is kept of each sample, in batch order: one value or one row of values a column.
 
         Raises `InvalidOutput`.
@@ -125,6 +129,7 @@ TASKS: Catalog[str] = Catalog(
     {
         "classification": "weatherglass.tasks.classification:Classification",
         "segmentation": "weatherglass.tasks.segmentation:Segmentation",
+        "detection": "weatherglass.tasks.detection:Detection",
     },
 )
 """Task name -> where it is defined."""
@@ -134,6 +139,13 @@ def task_named(name: str) -> Task:
     """The task of a protocol, a predictor or a data set."""
     module, _, attribute = TASKS[name].partition(":")
     return getattr(import_module(module), attribute)()
+
+
+def affordable(task: Task, images: int, conditions: int, resamples: int) -> int:
+    """How many of `resamples` are made: all, or as many as `resampled_images` allows, but at least 100."""
+    if task.resampled_images is None:
+        return resamples
+    return min(resamples, max(100, task.resampled_images // max(images * conditions, 1)))
 
 
 def stacked_wins(
