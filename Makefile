@@ -28,7 +28,7 @@ format: $(VENV)/.develop
 # The digits networks, minutes of a core; with CIFAR10=FOLDER (the python batches) the CIFAR-10 ones too, an hour of it.
 WEIGHTS = src/weatherglass/models/weights
 DIGITS_MODELS = digits-cnn:digits_cnn digits-vit:digits_vit digits-fan:digits_fan digits-fan-hybrid:digits_fan_hybrid
-CIFAR10_MODELS = fan-vit-micro:cifar10_fan_vit vit-micro-deep:cifar10_vit resnet-micro:cifar10_resnet
+CIFAR10_MODELS = fan-vit-micro:cifar10_fan_vit fan-hybrid-micro:cifar10_fan_hybrid vit-micro-deep:cifar10_vit resnet-micro:cifar10_resnet
 TRAIN = train() { \
   $(BIN)/weatherglass train $$1 --data $$2 --score-every 10 --output runs/training/$$1 && \
   cp runs/training/$$1/model.safetensors $(WEIGHTS)/$$3.safetensors; }

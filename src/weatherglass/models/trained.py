@@ -38,6 +38,7 @@ TRAINED_MODELS: Catalog[TrainedModel] = Catalog(
         "digits_fan": TrainedModel("digits-fan", 225_642, "FAN-ViT of equal depth and width; likewise"),
         "digits_fan_hybrid": TrainedModel("digits-fan-hybrid", 221_750, "FAN-Hybrid, 3 blocks; likewise"),
         "cifar10_fan_vit": TrainedModel("fan-vit-micro", 652_395, "FAN-ViT trained on CIFAR-10, 32x32"),
+        "cifar10_fan_hybrid": TrainedModel("fan-hybrid-micro", 684_246, "FAN-Hybrid of about as many; likewise"),
         "cifar10_vit": TrainedModel("vit-micro-deep", 632_890, "Plain ViT of as many parameters; likewise"),
         "cifar10_resnet": TrainedModel("resnet-micro", 632_618, "ResNet of as many parameters; likewise"),
     },
