@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--trained", help="Folder of trainings by the card's recipes, instead of MODELS: FOLDER/RECIPE[-seedN].")
 @click.option("--data", help="KIND:PATH of the clean images. See: weatherglass list data")
 @click.option("--shift", "shifts", multiple=True, help="KIND:PATH of shifted images; may be given several times.")
-@click.option("--suite", default="imagenet-c", show_default=True, help="Corruptions, or 'none'.")
+@click.option("--suite", help="Corruptions, or 'none' [default: the card's; see: weatherglass list suites].")
 @click.option("--store", default="runs/reproduce", show_default=True, help="Folder that keeps the results.")
 @click.option("--limit", type=click.IntRange(1), help="Measure a class-balanced subset of so many images.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the disturbances and of the subset.")
@@ -30,7 +30,7 @@ def command(
     trained: str | None,
     data: str | None,
     shifts: tuple[str, ...],
-    suite: str,
+    suite: str | None,
     store: str,
     limit: int | None,
     seed: int,
@@ -65,7 +65,7 @@ def command(
     if data is None:
         raise UserError(f"The small form of {card} measures models on images: give --data KIND:PATH.")
     members = _members(chosen, models, trained)
-    study = _measure(members, data, shifts, suite, store, limit, seed, device)
+    study = _measure(members, data, shifts, suite or chosen.suite, store, limit, seed, device)
     if "memory" in chosen.columns.values():
         study = _with_memory(study)
     _show(chosen, study, output)

@@ -31,8 +31,12 @@ class Card:
     """Published tables whose numbers are printed with it."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Column of the first published table -> measurement that stands beside it: 'clean', 'corrupted', 'retention',
-    'mce', 'memory', or 'shift:' and the kind of data."""
+    'mce', 'memory', 'shift:' and the kind of data, or 'kind:' and a corruption."""
     figure: str = ""
     """A name of `figures.FIGURES`."""
+    suite: str = "imagenet-c"
+    """The corruptions of the small form, where the command names no others."""
+    data: str = "ImageNet"
+    """What the published numbers were measured on."""
     recipes: Mapping[str, str] = field(default_factory=dict)
     """Row -> the recipe whose network stands for it in the small form; `--trained` looks for them."""

@@ -3,6 +3,7 @@
 from weatherglass.catalog import Catalog
 from weatherglass.experiments.ablations import ABLATIONS
 from weatherglass.experiments.card import Card, Claim
+from weatherglass.experiments.dense import DENSE
 
 _BHOJANAPALLI = "Bhojanapalli et al., 'Understanding Robustness of Transformers for Image Classification' (ICCV 2021)"
 _ZHOU = "Zhou et al., 'Understanding The Robustness in Vision Transformers' (ICML 2022)"
@@ -70,5 +71,6 @@ CARDS: Catalog[Card] = Catalog(
             figure="size",
         ),
         **ABLATIONS,
+        **DENSE,
     },
 )

@@ -13,7 +13,9 @@ from weatherglass.evaluation.estimates import Summary
 from weatherglass.evaluation.evaluate import EvaluationSettings, Listener, evaluate
 from weatherglass.evaluation.runs import Run
 from weatherglass.evaluation.summary import summarise
+from weatherglass.evaluation.tables import tables_of
 from weatherglass.metrics.intervals import Bootstrap, Estimate, estimate
+from weatherglass.tasks.task import task_named
 from weatherglass.types import ImageData, Predictor
 
 
@@ -135,6 +137,8 @@ def measure_study(
 
 def study_of(members: Sequence[Member], runs: Sequence[Run], shifted: dict[str, tuple[Run, ...]]) -> Study:
     """The study of stored runs: one run a member on the clean data, and one on each shifted set, in their order."""
+    if not task_named(runs[0].protocol.task).counts_images:
+        return _study_of_parts(members, runs, shifted)
     right = {"clean": np.stack([run.correct(["clean"])[0] for run in runs]).astype(np.float64)}
     summaries = [summarise(run) for run in runs]
     if all(summary.grid.complete for summary in summaries):
@@ -159,6 +163,34 @@ def study_of(members: Sequence[Member], runs: Sequence[Run], shifted: dict[str, 
         rows.append(StudyRow(member, summary.parameters, summary, accuracy, beyond))
     samples = {name: values.shape[1] for name, values in right.items()}
     return Study(tuple(rows), tuple(right), points, resampled, samples)
+
+
+def _study_of_parts(members: Sequence[Member], runs: Sequence[Run], shifted: dict[str, tuple[Run, ...]]) -> Study:
+    """The same for mIoU and AP, which are no shares of images: from the tables of the runs and their resamples."""
+    tables = [tables_of(run) for run in runs]
+    columns = {"clean": [found.clean for found in tables], "corrupted": [found.mean_over_kinds() for found in tables]}
+    columns |= {short_name(name): [tables_of(run).clean for run in others] for name, others in shifted.items()}
+    whole = {
+        name: np.stack([row for row in rows if row is not None])
+        for name, rows in columns.items()
+        if all(row is not None for row in rows)
+    }
+    summaries = [summarise(run) for run in runs]
+    if not all(summary.grid.complete for summary in summaries):
+        whole.pop("corrupted", None)
+    rows = []
+    for k, (member, summary) in enumerate(zip(members, summaries, strict=True)):
+        found = {name: tables[k].estimate(values[k]) for name, values in whole.items()}
+        scores = {name: one for name, one in found.items() if one is not None}
+        rows.append(StudyRow(member, summary.parameters, summary, scores))
+    return Study(
+        tuple(rows),
+        tuple(whole),
+        {name: values[:, 0] for name, values in whole.items()},
+        {name: values[:, 1:].T for name, values in whole.items()},
+        dict.fromkeys(whole, len(tables[0].outcomes.ids))
+        | {short_name(name): others[0].protocol.samples for name, others in shifted.items()},
+    )
 
 
 def short_name(data: str) -> str:

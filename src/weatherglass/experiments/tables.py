@@ -47,6 +47,8 @@ def study_table(study: Study) -> TextTable:
         rows.append((row.member.spec, row.member.group, size, *cells, *shares, *beyond))
     sizes = ", ".join(f"{name} {samples}" for name, samples in study.samples.items())
     notes = [f"95 % intervals over images: {sizes}."]
+    if study.rows[0].summary.measure != "accuracy":
+        notes.append(f"Every number is {study.rows[0].summary.measure}.")
     if "corrupted" in study.benchmarks:
         notes.append(f"Corrupted: mean over {study.rows[0].summary.grid.description}.")
     return TextTable("Measured", columns, tuple(rows), tuple(notes))
@@ -89,7 +91,7 @@ def beside_table(card: Card, study: Study) -> TextTable | None:
             cells += _beside(None if published is None else published.get(key), measured(row, name))
         rows.append(tuple(cells))
     unnamed = [row.member.family for row, published in pairs if published is None]
-    notes = ["Paper: ImageNet. On other data the difference means nothing."]
+    notes = [f"Paper: {card.data}. On other data the difference means nothing."]
     if unnamed:
         names = ", ".join(row_names(table))
         notes.append(f"Not in the table: {', '.join(unnamed)}. Its rows: {names}.")
@@ -120,6 +122,9 @@ def measured(row: StudyRow, name: str) -> Estimate | None:
     if name.startswith("shift:"):
         kind = name.removeprefix("shift:")
         return next((found for benchmark, found in row.accuracy.items() if benchmark == kind), None)
+    if name.startswith("kind:"):
+        kind = row.summary.kinds.get(name.removeprefix("kind:"))
+        return None if kind is None else kind.score
     return row.accuracy.get(name)
 
 
