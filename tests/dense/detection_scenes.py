@@ -45,6 +45,9 @@ class ObjectScenes(DetectionData):
     def image(self, index: int) -> Tensor:
         return torch.from_numpy(self.scene(index).image.transpose(2, 0, 1).copy())
 
+    def boxes(self, index: int) -> Objects:
+        return replace(self.objects(index), masks=None)
+
     def objects(self, index: int) -> Objects:
         found = self.scene(index).objects
         crowd = np.zeros(len(found), dtype=bool)

@@ -16,7 +16,7 @@ from weatherglass.models.predictor import digest_of
 from weatherglass.models.pyramid import pyramid_strides
 
 SMALL = {
-    "short_side": None,
+    "short_side": 0,
     "pyramid_width": 16,
     "head_width": 16,
     "anchor_scale": 4,

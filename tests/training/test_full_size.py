@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from weatherglass.data.images import ArrayImages
+from weatherglass.models.detector_names import is_detector
 from weatherglass.models.segmenter_names import is_segmenter
 from weatherglass.training.classification import Classification
 from weatherglass.training.distributed import Group
@@ -16,7 +17,11 @@ from weatherglass.training.recipe import Recipe
 from weatherglass.training.recipes import RECIPES
 from weatherglass.training.training import Training
 
-FULL_SIZE = [recipe for recipe in RECIPES.values() if recipe.image_size > 32 and not is_segmenter(recipe.network.name)]
+FULL_SIZE = [
+    recipe
+    for recipe in RECIPES.values()
+    if recipe.image_size > 32 and not is_segmenter(recipe.network.name) and not is_detector(recipe.network.name)
+]
 
 TEACHER = """
 from torch import nn

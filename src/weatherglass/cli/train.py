@@ -87,9 +87,14 @@ def command(
 
 
 def _objective(recipe: "Recipe", data: "ImageData", validation: "ImageData | None") -> "Objective[Any]":
-    """What the recipe's network learns: to segment where it is named HEAD/BACKBONE, else to classify."""
+    """What the recipe's network learns: to segment or to detect where its name says so, else to classify."""
+    from weatherglass.models.detector_names import is_detector
     from weatherglass.models.segmenter_names import is_segmenter
 
+    if is_detector(recipe.network.name):
+        from weatherglass.training.detection import Detection
+
+        return Detection(recipe, data, validation)
     if is_segmenter(recipe.network.name):
         from weatherglass.training.segmentation import Segmentation
 

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from weatherglass.errors import UserError
+from weatherglass.models.detector_names import is_detector
 from weatherglass.models.segmenter_names import is_segmenter
 from weatherglass.types import Preprocessing
 
@@ -96,10 +97,14 @@ def build_described(path: Path, description: ModelDescription) -> nn.Module:
     """The network of a described file, with the file's weights."""
     from weatherglass.models.checkpoint import fit_checkpoint, load_checkpoint
 
-    if is_segmenter(description.name):
+    if is_detector(description.name):
+        from weatherglass.models.detector import build_named_detector
+
+        module: nn.Module = build_named_detector(description.name, description.classes, description.arguments)
+    elif is_segmenter(description.name):
         from weatherglass.models.segmenter import build_named_segmenter
 
-        module: nn.Module = build_named_segmenter(description.name, description.classes, description.arguments)
+        module = build_named_segmenter(description.name, description.classes, description.arguments)
     else:
         module = build_network(
             description.name, description.arguments, classes=description.classes, image_size=description.image_size

@@ -30,8 +30,8 @@ BOX_SIDE, MASK_SIDE = 7, 14
 class DetectorConfig:
     """Everything of a detector but its backbone. The defaults are those of the published COCO detectors (Swin's)."""
 
-    short_side: int | None = 800
-    """Evaluation: pixels that the shorter side of an image is brought to; None leaves images as they are."""
+    short_side: int = 800
+    """Evaluation: pixels that the shorter side of an image is brought to; 0 leaves images as they are."""
     long_side: int = 1333
     """Evaluation: no image becomes longer than this."""
     divisor: int = 32
@@ -100,6 +100,11 @@ class Detector(GeneralizedRCNN):
         """The backbone as weights of a classifier fit it."""
         return self.backbone.backbone.whole
 
+    def no_weight_decay(self) -> set[str]:
+        """Learned positions and class tokens; vectors are not decayed in any case."""
+        exempt = ("relative_position_bias_table", "pos_embed", "cls_token")
+        return {name for name, _ in self.named_parameters() if name.endswith(exempt)}
+
     def recompute_activations(self) -> None:
         """Recompute those of the backbone in the backward pass: less memory, about a third more time."""
         network = self.network
@@ -120,7 +125,7 @@ class _Transform(GeneralizedRCNNTransform):
             list(config.std),
             size_divisible=math.lcm(config.divisor, stride),
         )
-        self.resizes = config.short_side is not None
+        self.resizes = config.short_side > 0
 
     def resize(self, image: Tensor, target: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
         if self.training or not self.resizes:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from timm.optim import create_optimizer_v2  # pyright: ignore[reportPrivateImportUsage]
 from timm.scheduler.cosine_lr import CosineLRScheduler
+from timm.scheduler.multistep_lr import MultiStepLRScheduler
 from timm.scheduler.poly_lr import PolyLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from timm.utils.model_ema import ModelEmaV3
@@ -60,15 +61,20 @@ def make_schedule(optimiser: torch.optim.Optimizer, recipe: Recipe, steps_an_epo
 
     Warm-up lies inside the cosine's length, as in DeiT: with w warm-up steps of T in all, peak p, minimum m and start
     s, the rate at step t is s + t (p - s) / w below w, then m + (p - m) (1 + cos(pi t / T)) / 2, and m from T on. The
-    'linear' shape has m + (p - m) (1 - t / T) in place of the cosine.
+    'linear' shape has m + (p - m) (1 - t / T) in place of the cosine, and 'steps' p times the drop once for every
+    milestone that is past.
     """
     chosen = recipe.schedule
+    warmup = {"warmup_t": chosen.warmup * steps_an_epoch + chosen.warmup_steps, "warmup_lr_init": chosen.warmup_rate}
+    if chosen.shape == "steps":
+        # timm drops the rate a step before the milestone it is given.
+        drops = [milestone * steps_an_epoch + 1 for milestone in chosen.milestones]
+        return MultiStepLRScheduler(optimiser, drops, chosen.drop, warmup_prefix=False, t_in_epochs=False, **warmup)
     common: dict[str, Any] = {
         "t_initial": chosen.epochs * steps_an_epoch,
         "lr_min": chosen.minimum_rate,
-        "warmup_t": chosen.warmup * steps_an_epoch,
-        "warmup_lr_init": chosen.warmup_rate,
         "t_in_epochs": False,
+        **warmup,
     }
     if chosen.shape == "linear":
         return PolyLRScheduler(optimiser, power=1.0, **common)

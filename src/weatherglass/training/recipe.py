@@ -52,16 +52,22 @@ class Optimiser:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear warm-up, then half a cosine (or a straight line), then the minimum; all lengths in epochs, the rate
-    changes at every step."""
+    """Linear warm-up, then half a cosine (or a straight line, or steps), then the minimum; all lengths in epochs, the
+    rate changes at every step."""
 
     epochs: int = 300
     """Length of warm-up and cosine together."""
     warmup: int = 5
+    warmup_steps: int = 0
+    """More steps of warm-up, where it is not whole epochs."""
     warmup_rate: float = 1e-6
     minimum_rate: float = 1e-5
-    shape: Literal["cosine", "linear"] = "cosine"
-    """'linear' is the polynomial schedule of power 1 that segmenters are trained with."""
+    shape: Literal["cosine", "linear", "steps"] = "cosine"
+    """'linear' is the polynomial schedule of power 1 that segmenters are trained with; 'steps' stays at the peak and
+    drops at `milestones`, as detectors are trained, and has no minimum."""
+    milestones: tuple[int, ...] = ()
+    """Epochs behind which the rate is multiplied by `drop`."""
+    drop: float = 0.1
     cooldown: int = 0
     """More epochs at the minimum rate."""
 
@@ -100,6 +106,21 @@ class Masked:
     """A crop in which one class has more of the pixels is drawn again, ten times at most."""
     distortion: bool = True
     """Photometric distortion: brightness, contrast, saturation, hue."""
+
+
+@dataclass(frozen=True)
+class Boxed:
+    """What is done to images with objects, beside mirroring (`augmentation.flip`); only detectors read it."""
+
+    short_sides: tuple[int, ...] = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
+    """One is drawn for an image, and its shorter side brought to it."""
+    long_side: int = 1333
+    """No image becomes longer than this; 0: than the side that was drawn."""
+    crop_chance: float = 0.5
+    """Chance that a part is taken first, of the image at one of `crop_short_sides`."""
+    crop_short_sides: tuple[int, ...] = (400, 500, 600)
+    crop_range: tuple[int, int] = (384, 600)
+    """Least and largest height, and width, of that part."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +177,7 @@ class Recipe:
     schedule: Schedule = Schedule()
     augmentation: Augmentation = Augmentation()
     masked: Masked = Masked()
+    boxed: Boxed = Boxed()
     mixing: Mixing = Mixing()
     averaging: Averaging = Averaging()
     distillation: Distillation = Distillation()

@@ -120,6 +120,8 @@ _AT_LEAST = {
     "optimiser.clip": 0,
     "schedule.epochs": 1,
     "schedule.warmup": 0,
+    "schedule.warmup_steps": 0,
+    "boxed.long_side": 0,
     "schedule.warmup_rate": 0,
     "schedule.minimum_rate": 0,
     "schedule.cooldown": 0,
@@ -135,6 +137,8 @@ _SHARES = (
     "augmentation.flip",
     "augmentation.erasing",
     "masked.largest_share",
+    "boxed.crop_chance",
+    "schedule.drop",
     "mixing.probability",
     "mixing.switch",
     "mixing.smoothing",
@@ -165,6 +169,16 @@ def _check_values(recipe: Recipe, origin: str) -> None:
             f"{origin}: schedule.warmup ({recipe.schedule.warmup}) must be shorter than schedule.epochs "
             f"({recipe.schedule.epochs})."
         )
+    milestones = list(recipe.schedule.milestones)
+    if milestones != sorted(set(milestones)) or not all(0 < each < recipe.epochs for each in milestones):
+        raise UserError(
+            f"{origin}: schedule.milestones must rise and lie between 0 and the {recipe.epochs} epochs, "
+            f"got {milestones}."
+        )
+    for key in ("boxed.short_sides", "boxed.crop_short_sides", "boxed.crop_range"):
+        sides = values[key]
+        if not sides or min(sides) < 1 or (key == "boxed.crop_range" and sides[0] > sides[1]):
+            raise UserError(f"{origin}: {key} must be sides in pixels (the range with the least first), got {sides}.")
     if recipe.distillation.kind != "none" and not recipe.distillation.teacher:
         raise UserError(f"{origin}: {recipe.distillation.kind} distillation needs distillation.teacher, a model.")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from weatherglass.catalog import Catalog
 from weatherglass.errors import UserError
 from weatherglass.training.ablation_recipes import ablation_recipes
+from weatherglass.training.detection_recipes import DETECTORS
 from weatherglass.training.digits_recipes import DIGITS_RECIPES
 from weatherglass.training.recipe import (
     Augmentation,
     Averaging,
     Distillation,
-    Masked,
     Mixing,
     Network,
     Optimiser,
@@ -24,6 +24,7 @@ from weatherglass.training.recipe import (
     Schedule,
 )
 from weatherglass.training.recipe_text import read_recipe
+from weatherglass.training.segmentation_recipes import SEGMENTERS
 
 _RAND_AUGMENT = "rand-m9-mstd0.5-inc1"
 _MIXING = Mixing(mixup=0.8, cutmix=1.0, probability=1.0, switch=0.5, smoothing=0.1)
@@ -279,58 +280,6 @@ _MICRO = (
     ),
 )
 
-SEGFORMER = Recipe(
-    name="segformer-fan-hybrid-s",
-    summary="FAN-S-Hybrid with a SegFormer head on Cityscapes, 160,000 steps (FAN table 9); give network.start",
-    network=Network("segformer/fan_small_12_p4_hybrid"),
-    image_size=1024,
-    batch=8,
-    optimiser=Optimiser(rate=6e-5, weight_decay=0.01, head_factor=10.0),
-    schedule=Schedule(epochs=431, warmup=4, warmup_rate=6e-11, minimum_rate=0.0, shape="linear"),
-    augmentation=Augmentation(crop="none", flip=0.5),
-    masked=Masked(size=(1024, 2048), scale=(0.5, 2.0), largest_share=0.75),
-    mixing=Mixing(smoothing=0.0),
-    crop_ratio=1.0,
-)
-"""SegFormer's recipe, which FAN's segmentation follows: 160,000 steps are 431 epochs of 371, and 1,500 of them warm up.
-Normalisation statistics are each process's own, where the authors synchronise them."""
-
-_SEGMENT_MICRO = replace(
-    SEGFORMER,
-    name="segformer-fan-hybrid-micro",
-    summary="FAN-Hybrid micro with a SegFormer head, 96-pixel crops of images of 120x160",
-    network=Network("segformer/fan_hybrid_micro_64"),
-    image_size=96,
-    batch=16,
-    optimiser=Optimiser(rate=1e-3, weight_decay=0.05, clip=1.0),
-    schedule=Schedule(epochs=24, warmup=1, warmup_rate=1e-5, minimum_rate=1e-5),
-    masked=Masked(size=(120, 160), scale=(0.75, 1.5), largest_share=0.75),
-)
-"""The same in small, from scratch in minutes of a processor: a higher rate for all parts, a cosine, milder scales."""
-
-_SEGMENTERS = (
-    SEGFORMER,
-    replace(
-        SEGFORMER,
-        name="setr-pup-fan-vit-s",
-        summary="FAN-S-ViT with SETR-PUP's head, the same recipe (FAN table 9's SETR decoder)",
-        network=Network("setr-pup/fan_small_12_p16_224"),
-    ),
-    _SEGMENT_MICRO,
-    replace(
-        _SEGMENT_MICRO,
-        name="segformer-convnext-micro",
-        summary="The same with the plain ConvNeXt micro, 1-2-3-2 blocks: the parameters of FAN-Hybrid micro",
-        network=Network("segformer/convnext_micro_64", {"depths": [1, 2, 3, 2]}),
-    ),
-    replace(
-        _SEGMENT_MICRO,
-        name="segformer-vit-micro",
-        summary="The same with the plain ViT micro, 8 blocks",
-        network=Network("segformer/vit_micro_64", {"depths": [8]}),
-    ),
-)
-
 RECIPES: Catalog[Recipe] = Catalog(
     "recipe",
     {
@@ -345,7 +294,8 @@ RECIPES: Catalog[Recipe] = Catalog(
             *_MICRO,
             *ablation_recipes(MICRO),
             *DIGITS_RECIPES,
-            *_SEGMENTERS,
+            *SEGMENTERS,
+            *DETECTORS,
         )
     },
 )

@@ -1,0 +1,114 @@
+"""Learning to detect: the recipe's augmentation of images and objects, and the losses of torchvision's detectors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from weatherglass.errors import UserError
+from weatherglass.models.detector import Detector, build_named_detector
+from weatherglass.models.detector_names import DETECTORS
+from weatherglass.randomness import Draws
+from weatherglass.training.boxed import Target, as_target, augmented
+from weatherglass.training.objective import Objective
+from weatherglass.training.recipe import Recipe
+from weatherglass.training.samples import Place
+from weatherglass.types import DetectionData, ImageData, Preprocessing
+
+INSIDE = Preprocessing(source="the detector resizes and normalises by itself")
+
+BoxedBatch = tuple[list[Tensor], list[Target]]
+"""Images (3, height, width) in [0, 1] of any sizes, and the objects of each."""
+
+
+class Detection(Objective[BoxedBatch]):
+    """Images with objects, and a recipe."""
+
+    def __init__(self, recipe: Recipe, data: ImageData, validation: ImageData | None) -> None:
+        """Raises `UserError` for data without objects, or without masks where the method finds them, and where
+        validation has other classes than the training data."""
+        method = DETECTORS[recipe.network.name.partition("/")[0]]
+        for each in (data, *([validation] if validation else [])):
+            if not isinstance(each, DetectionData):
+                raise UserError(f"{recipe.network.name} is a detector; {each.name} has no boxes.")
+            if method.masks and not each.has_masks:
+                raise UserError(
+                    f"{recipe.network.name} learns masks, and {each.name} has boxes alone: take a recipe of "
+                    "faster-rcnn or cascade-rcnn, or --set network.name=faster-rcnn/BACKBONE."
+                )
+        assert isinstance(data, DetectionData)
+        assert validation is None or isinstance(validation, DetectionData)
+        if validation is not None and validation.classes != data.classes:
+            raise UserError(f"{validation.name} has other classes than {data.name}; train and score on the same ones.")
+        super().__init__(recipe, data, validation, INSIDE)
+        self.training = data
+        self.validation = validation
+        self.dataset = AugmentedObjects(data, recipe)
+
+    def build(self) -> nn.Module:
+        return start_detector(self.recipe, classes=len(self.training.classes))
+
+    def collate(self, samples: Sequence[tuple[Tensor, Target]]) -> BoxedBatch:
+        images, targets = zip(*samples, strict=True)
+        return list(images), list(targets)
+
+    def loss(self, model: nn.Module, batch: BoxedBatch, *, key: int, device: torch.device) -> Float[Tensor, ""]:
+        images = [image.to(device, non_blocking=True) for image in batch[0]]
+        targets = [{name: each.to(device, non_blocking=True) for name, each in row.items()} for row in batch[1]]
+        losses: dict[str, Tensor] = model(images, targets)
+        return torch.stack(list(losses.values())).sum()
+
+    def score(self, model: nn.Module, device: torch.device, *, workers: int) -> dict[str, float]:
+        return {}
+
+    def description(self, scores: Mapping[str, float]) -> dict[str, Any]:
+        """With the recipe's normalisation among the arguments, since a detector normalises by itself."""
+        described = super().description(scores)
+        return {**described, "arguments": detector_arguments(self.recipe)}
+
+
+class AugmentedObjects(Dataset[tuple[Tensor, Target]]):
+    """Images as the recipe wants them for training, in [0, 1], with what is to be found in them."""
+
+    def __init__(self, data: DetectionData, recipe: Recipe) -> None:
+        self.data = data
+        self.recipe = recipe
+        self.masks = DETECTORS[recipe.network.name.partition("/")[0]].masks
+
+    def __getitem__(self, place: Place) -> tuple[Float[Tensor, "3 height width"], Target]:
+        label = f"training epoch {place.epoch} copy {place.copy}"
+        draws = Draws(self.recipe.seed, (self.data.ids[place.sample],), label)
+        objects = self.data.objects(place.sample) if self.masks else self.data.boxes(place.sample)
+        image, objects = augmented(
+            self.data.image(place.sample), objects, self.recipe.boxed, flip=self.recipe.augmentation.flip, draws=draws
+        )
+        return image.float() / 255, as_target(image, objects)
+
+
+def detector_arguments(recipe: Recipe) -> dict[str, Any]:
+    """What the recipe's detector is built with."""
+    return {"mean": recipe.mean, "std": recipe.std, **recipe.network.arguments}
+
+
+def start_detector(recipe: Recipe, *, classes: int) -> Detector:
+    """The recipe's detector with initial weights: fresh from the recipe's seed; `network.start` fills the backbone.
+
+    A checkpoint may be a whole detector, whose last layers are made anew where the classes differ, or a classifier,
+    whose head is left out.
+    """
+    from weatherglass.models.checkpoint import fit_checkpoint, load_checkpoint
+
+    chosen = recipe.network
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(recipe.seed)
+        model = build_named_detector(chosen.name, classes, detector_arguments(recipe), drop_path=chosen.drop_path)
+    if chosen.start is not None:
+        checkpoint = load_checkpoint(chosen.start)
+        whole = any(name.startswith("roi_heads.") for name in checkpoint.state_dict)
+        fit_checkpoint(model if whole else model.network, checkpoint, strict=False, ignore_mismatched=True)
+    if chosen.gradient_checkpointing:
+        model.recompute_activations()
+    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model  # pyright: ignore[reportCallIssue]
