@@ -15,9 +15,10 @@ from weatherglass.data.images import ArrayImages
 from weatherglass.errors import UserError
 from weatherglass.models.checkpoint import save_weights
 from weatherglass.models.described import build_described, build_network, describe
-from weatherglass.models.detector import Detector
+from weatherglass.models.detector import Detector, fitting_size
+from weatherglass.models.load import load_predictor
 from weatherglass.randomness import Draws
-from weatherglass.training.boxed import as_target, augmented, cropped, fitting_size, mirrored, rescaled
+from weatherglass.training.boxed import as_target, augmented, cropped, mirrored, rescaled
 from weatherglass.training.detection import AugmentedObjects, Detection, start_detector
 from weatherglass.training.detection_recipes import DETECTORS, MASK_RCNN
 from weatherglass.training.distributed import Group
@@ -111,8 +112,8 @@ def test_targets_have_no_crowds_and_nothing_beside_the_image() -> None:
 
 
 def test_sizes_are_those_of_the_recipe() -> None:
-    assert fitting_size(torch.zeros(3, 480, 640, dtype=torch.uint8), 800, 1333) == (800, 1067)
-    assert fitting_size(torch.zeros(3, 200, 640, dtype=torch.uint8), 800, 1333) == (417, 1333)
+    assert fitting_size(480, 640, 800, 1333) == (800, 1067)
+    assert fitting_size(200, 640, 800, 1333) == (417, 1333)
     image, objects = two()
 
     def sizes(chosen: Boxed) -> set[tuple[int, ...]]:
@@ -196,6 +197,8 @@ def test_an_interrupted_run_equals_one_that_was_not_and_its_file_says_what_it_is
     with torch.no_grad():
         (first,), (second,) = built.eval()([image]), whole.model.eval()([image])
     assert torch.equal(first["boxes"], second["boxes"]) and torch.equal(first["scores"], second["scores"])
+    predictor = load_predictor(str(path))
+    assert (predictor.task, predictor.class_names) == ("detection", SCENES.classes)
 
 
 def test_a_classifier_fills_the_backbone(tmp_path: Path) -> None:

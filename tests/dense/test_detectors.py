@@ -12,6 +12,8 @@ from weatherglass.errors import UnknownName, UserError
 from weatherglass.models.cascade import STAGES, CascadeHeads
 from weatherglass.models.detector import Detector, DetectorConfig, build_detector, build_named_detector, classes_in
 from weatherglass.models.detector_names import DETECTORS, is_detector
+from weatherglass.models.initialisation import seeded_initialisation
+from weatherglass.models.load import load_predictor
 from weatherglass.models.predictor import digest_of
 from weatherglass.models.pyramid import pyramid_strides
 
@@ -34,8 +36,7 @@ NOTHING = {
 
 
 def small(name: str, **changes: object) -> Detector:
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
+    with seeded_initialisation(0):
         return build_named_detector(name, 5, SMALL | changes)
 
 
@@ -206,3 +207,14 @@ def test_wrong_names_are_answered() -> None:
     with pytest.raises(UserError, match="no feature maps"):
         build_named_detector("mask-rcnn/convnext_micro_64", 3, {"wings": 2})
     assert DetectorConfig().short_side == 800
+
+
+def test_detectors_are_loaded_by_name() -> None:
+    predictor = load_predictor("faster-rcnn/convnext_micro_64", pretrained=False, classes=3)
+    assert (predictor.task, predictor.classes) == ("detection", 3)
+    with pytest.raises(UserError, match="--checkpoint FILE"):
+        load_predictor("faster-rcnn/convnext_micro_64", classes=3)
+    with pytest.raises(UserError, match="number of classes"):
+        load_predictor("faster-rcnn/convnext_micro_64", pretrained=False)
+    with pytest.raises(UserError, match="mask-rcnn/fan_hybrid_micro_64"):
+        load_predictor("mask-rnn/fan_hybrid_micro_64")

@@ -67,7 +67,7 @@ def models(table1: bool) -> None:
     rows += [(name, f"{item.parameters / 1e6:.1f} M", item.summary) for name, item in TRAINED_MODELS.items()]
     _print_rows(rows)
     click.echo(
-        "\nSegmenters: weatherglass list segmenters"
+        "\nSegmenters: weatherglass list segmenters   Detectors: weatherglass list detectors"
         "\nAlso: timm/NAME  torchvision/NAME  package.module:factory  path/to/file.py:factory  file.onnx  file.pt2"
     )
 
@@ -86,6 +86,16 @@ def segmenters() -> None:
     from weatherglass.models.segmenter_names import HEADS, OTHERS
 
     _print_rows([(f"{name}/BACKBONE", item.summary, f"e.g. {item.example}") for name, item in HEADS.items()])
+    click.echo("\nBackbones: fan_*, *_micro_*, and timm/NAME of everything with features_only. Also:")
+    _print_rows(list(OTHERS.items()))
+
+
+@command.command("detectors")
+def detectors() -> None:
+    """Every detection method, and how detectors are named."""
+    from weatherglass.models.detector_names import DETECTORS, OTHERS
+
+    _print_rows([(f"{name}/BACKBONE", item.summary, f"e.g. {item.example}") for name, item in DETECTORS.items()])
     click.echo("\nBackbones: fan_*, *_micro_*, and timm/NAME of everything with features_only. Also:")
     _print_rows(list(OTHERS.items()))
 

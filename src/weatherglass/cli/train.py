@@ -180,8 +180,11 @@ def _conclude(training: "Training", recipe: "Recipe") -> None:
     from weatherglass.metrics.intervals import wilson_interval
 
     row = next((row for row in reversed(training.history) if headline(row)), None)
-    if row is not None and "miou" in row:
-        click.echo(f"{recipe.name}: mIoU {100 * row['miou']:.2f} % on {row['images']:,.0f} images it did not train on")
+    words = {"miou": "mIoU", "box_ap": "box AP"}
+    if row is not None and (name := headline(row)) in words:
+        click.echo(
+            f"{recipe.name}: {words[name]} {100 * row[name]:.2f} % on {row['images']:,.0f} images it did not train on"
+        )
     elif row is not None:
         low, high = wilson_interval(row["accuracy"], int(row["images"]))
         click.echo(
@@ -193,7 +196,7 @@ def _conclude(training: "Training", recipe: "Recipe") -> None:
 
 def headline(row: "Mapping[str, float]") -> str | None:
     """The score that is shown of an epoch, where it was scored."""
-    return next((name for name in ("accuracy", "miou") if name in row), None)
+    return next((name for name in ("accuracy", "miou", "box_ap") if name in row), None)
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
@@ -115,22 +116,34 @@ class Detector(GeneralizedRCNN):
 
 
 class _Transform(GeneralizedRCNNTransform):
-    """Resizing in evaluation only, and not at all where no side is named; normalisation and padding always."""
+    """Resizing in evaluation only, and not at all where no side is named; normalisation and padding always.
+
+    Unlike torchvision's, resizing is antialiased, as that of training images is.
+    """
 
     def __init__(self, config: DetectorConfig, stride: int) -> None:
         super().__init__(
-            config.short_side or 1,
+            config.short_side,
             config.long_side,
             list(config.mean),
             list(config.std),
             size_divisible=math.lcm(config.divisor, stride),
         )
-        self.resizes = config.short_side > 0
+        self.sides = (config.short_side, config.long_side)
 
     def resize(self, image: Tensor, target: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
-        if self.training or not self.resizes:
+        if self.training or not self.sides[0]:
             return image, target
-        return super().resize(image, target)
+        size = fitting_size(image.shape[1], image.shape[2], *self.sides)
+        return F.interpolate(image[None], size, mode="bilinear", antialias=True)[0], target
+
+
+def fitting_size(height: int, width: int, short_side: int, long_side: int | None) -> tuple[int, int]:
+    """Height and width whose shorter one is `short_side`, or whose longer one is `long_side` where it would be more."""
+    scale = short_side / min(height, width)
+    if long_side is not None:
+        scale = min(scale, long_side / max(height, width))
+    return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
 def build_detector(

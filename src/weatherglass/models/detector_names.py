@@ -34,6 +34,13 @@ DETECTORS: Catalog[Method] = Catalog(
 """Every method; the first part of a detector's name. All have a feature pyramid (Lin et al. 2017)."""
 
 
+OTHERS = {
+    "torchvision/NAME": "torchvision's detectors: maskrcnn_resnet50_fpn_v2, fasterrcnn_mobilenet_v3_large_fpn ...",
+    "file.py:factory": "your own torch.nn.Module with the attributes task = 'detection' and class_names",
+}
+"""How detectors of others are named."""
+
+
 def is_detector(spec: str) -> bool:
     """Whether a name is METHOD/BACKBONE."""
     method, slash, backbone = spec.partition("/")

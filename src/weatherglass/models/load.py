@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from weatherglass.errors import UserError
+from weatherglass.models.detector_names import DETECTORS, is_detector
 from weatherglass.models.initialisation import seeded_initialisation
 from weatherglass.models.load_classifier import (
     BuiltNetwork,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 FORMS = (
     "timm/NAME, torchvision/NAME, fan_*, digits_vit, cifar10_fan_vit, HEAD/BACKBONE (segmenters), "
+    "METHOD/BACKBONE (detectors), "
     "huggingface/FOLDER (segmenters), path/to/file.py:factory, package.module:factory, "
     "a .safetensors file that `weatherglass train` wrote, or a file that ends in .onnx, .pt2 or .torchscript"
 )
@@ -58,6 +60,7 @@ def load_predictor(
     published weights unless there is a checkpoint. `classes` changes the number of outputs where the library can.
     A segmenter is `segformer/fan_hybrid_micro_64`, say (`weatherglass list segmenters`), and gives a
     `SegmentationPredictor`; `windows`, e.g. '1024/768', makes it infer by overlapping windows of that size and stride.
+    A detector is `mask-rcnn/fan_hybrid_micro_64`, say (`weatherglass list detectors`).
     Raises `UserError` for whatever cannot be found, loaded or placed.
     """
     override = preprocessing or PreprocessingOverride()
@@ -123,6 +126,11 @@ def _build(
 ) -> BuiltNetwork | Predictor:
     library, slash, name = spec.partition("/")
     published = pretrained if pretrained is not None else weights is None
+    if is_detector(spec) and not names_user_code(spec):
+        from weatherglass.models.load_detector import detector_by_name
+
+        state = weights.state_dict if weights is not None else {}
+        return detector_by_name(spec, published=published, classes=classes, state=state)
     if is_segmenter(spec) and not names_user_code(spec):
         from weatherglass.models.load_segmenter import build_named
 
@@ -172,7 +180,7 @@ def _unknown_form(spec: str) -> str:
 
     near = get_close_matches(spec, (*TRAINED_MODELS, *MODELS, *ALIASES), n=2, cutoff=0.7)
     head, slash, backbone = spec.partition("/")
-    near += [f"{one}/{backbone}" for one in get_close_matches(head, HEADS, n=1, cutoff=0.7) if slash]
+    near += [f"{one}/{backbone}" for one in get_close_matches(head, (*HEADS, *DETECTORS), n=1, cutoff=0.7) if slash]
     near += [f"timm/{name}" for name in get_close_matches(spec, timm.list_models(), n=3)]
     hint = f" Did you mean {' or '.join(near[:3])}?" if near else ""
     return f"There is no model '{spec}'.{hint} A model is given as {FORMS}."

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from weatherglass.errors import UserError
+from weatherglass.models.detector_names import is_detector
 from weatherglass.models.names import model_name
 from weatherglass.models.preprocessing import from_timm_config
 from weatherglass.models.segmenter_names import is_segmenter
@@ -35,8 +36,13 @@ def described_network(spec: str) -> BuiltNetwork | None:
     description = describe(path)
     if description is None:
         return None
+    module = build_described(path, description)
+    if is_detector(description.name):
+        from weatherglass.models.load_detector import detector_trained_here
+
+        return detector_trained_here(module, description.class_names)
     task = "segmentation" if is_segmenter(description.name) else "classification"
-    return BuiltNetwork(build_described(path, description), description.preprocessing, description.class_names, task)
+    return BuiltNetwork(module, description.preprocessing, description.class_names, task)
 
 
 def our_network(name: str, published: bool, classes: int | None) -> BuiltNetwork:

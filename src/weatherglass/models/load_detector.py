@@ -1,10 +1,10 @@
-"""From a name to a detector: torchvision/NAME, and modules of the user."""
+"""From a name to a detector: METHOD/BACKBONE, torchvision/NAME, and modules of the user."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from weatherglass.errors import UserError
 from weatherglass.models.detection_predictor import INSIDE, DetectionPredictor
@@ -25,6 +25,28 @@ def detector(built: BuiltNetwork, name: str, device: str | torch.device, precisi
         device=device,
         precision=precision,
     )
+
+
+def detector_by_name(spec: str, *, published: bool, classes: int | None, state: Mapping[str, Tensor]) -> BuiltNetwork:
+    """METHOD/BACKBONE; `state` are the weights that will be loaded, which tell the classes."""
+    from weatherglass.models.detector import build_detector, classes_in
+
+    if published:
+        raise UserError(
+            f"No weights of {spec} come with Weatherglass: give --checkpoint FILE, or --random --classes N."
+        )
+    classes = classes or classes_in(state)
+    if classes is None:
+        raise UserError(f"{spec} must be told its number of classes: give --classes N.")
+    method, _, backbone = spec.partition("/")
+    return detector_trained_here(build_detector(method, backbone, classes), None)
+
+
+def detector_trained_here(module: nn.Module, class_names: tuple[str, ...] | None) -> BuiltNetwork:
+    """One of our detectors, which gives its classes the numbers from 1 on."""
+    count = module.classes
+    assert isinstance(count, int)
+    return BuiltNetwork(module, INSIDE, class_names, "detection", tuple(range(1, count + 1)))
 
 
 def is_torchvision_detector(name: str) -> bool:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
+from weatherglass.models.detector import fitting_size
 from weatherglass.randomness import Draws
 from weatherglass.training.recipe import Boxed
 from weatherglass.types import Objects
@@ -27,19 +28,11 @@ def augmented(image: Image, objects: Objects, chosen: Boxed, *, flip: float, dra
         image, objects = mirrored(image, objects)
     if chances[1] < chosen.crop_chance:
         short = _member(chosen.crop_short_sides, chances[2])
-        image, objects = rescaled(image, objects, *fitting_size(image, short, None))
+        image, objects = rescaled(image, objects, *fitting_size(image.shape[1], image.shape[2], short, None))
         image, objects = cropped(image, objects, *_crop(image, chosen.crop_range, draws))
     short = _member(chosen.short_sides, chances[3])
-    return rescaled(image, objects, *fitting_size(image, short, chosen.long_side or short))
-
-
-def fitting_size(image: Image, short_side: int, long_side: int | None) -> tuple[int, int]:
-    """Height and width whose shorter one is `short_side`, or whose longer one is `long_side` where it would be more."""
-    height, width = image.shape[1:]
-    scale = short_side / min(height, width)
-    if long_side is not None:
-        scale = min(scale, long_side / max(height, width))
-    return max(round(height * scale), 1), max(round(width * scale), 1)
+    size = fitting_size(image.shape[1], image.shape[2], short, chosen.long_side or short)
+    return rescaled(image, objects, *size)
 
 
 def rescaled(image: Image, objects: Objects, height: int, width: int) -> tuple[Image, Objects]:

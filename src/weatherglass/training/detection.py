@@ -3,22 +3,27 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from weatherglass.errors import UserError
+from weatherglass.models.detection_predictor import INSIDE, DetectionPredictor
 from weatherglass.models.detector import Detector, build_named_detector
 from weatherglass.models.detector_names import DETECTORS
+from weatherglass.models.initialisation import seeded_initialisation
 from weatherglass.randomness import Draws
+from weatherglass.tasks.detection import Detection as DetectionTask
 from weatherglass.training.boxed import Target, as_target, augmented
 from weatherglass.training.objective import Objective
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.samples import Place
-from weatherglass.types import DetectionData, ImageData, Preprocessing
+from weatherglass.types import DetectionData, ImageData
 
-INSIDE = Preprocessing(source="the detector resizes and normalises by itself")
+SCORES = ("box_ap", "box_ap50", "mask_ap", "mask_ap50")
+"""What is told of a network while it learns; `evaluate` knows more."""
 
 BoxedBatch = tuple[list[Tensor], list[Target]]
 """Images (3, height, width) in [0, 1] of any sizes, and the objects of each."""
@@ -62,7 +67,21 @@ class Detection(Objective[BoxedBatch]):
         return torch.stack(list(losses.values())).sum()
 
     def score(self, model: nn.Module, device: torch.device, *, workers: int) -> dict[str, float]:
-        return {}
+        """AP of boxes and, where they are found, of masks, on whole images one at a time, as `evaluate` sees them."""
+        if self.validation is None:
+            return {}
+        count = len(self.validation.classes)
+        predictor = DetectionPredictor(
+            model, name=self.recipe.network.name, labels=tuple(range(1, count + 1)), device=device
+        )
+        task, seen = DetectionTask(), []
+        for row in range(len(self.validation)):
+            image = self.validation.image(row)[None].to(device).float() / 255
+            truth = self.validation.objects(row) if self.dataset.masks else self.validation.boxes(row)
+            seen.append(task.observe(predictor(image), [truth]))
+        columns = {name: np.concatenate([part[name] for part in seen]) for name in seen[0]}
+        scores = task.summarise(columns)
+        return {name: scores[name] for name in SCORES if name in scores} | {"images": len(self.validation)}
 
     def description(self, scores: Mapping[str, float]) -> dict[str, Any]:
         """With the recipe's normalisation among the arguments, since a detector normalises by itself."""
@@ -102,8 +121,7 @@ def start_detector(recipe: Recipe, *, classes: int) -> Detector:
     from weatherglass.models.checkpoint import fit_checkpoint, load_checkpoint
 
     chosen = recipe.network
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(recipe.seed)
+    with seeded_initialisation(recipe.seed):
         model = build_named_detector(chosen.name, classes, detector_arguments(recipe), drop_path=chosen.drop_path)
     if chosen.start is not None:
         checkpoint = load_checkpoint(chosen.start)
