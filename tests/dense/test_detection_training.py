@@ -168,7 +168,7 @@ def test_what_is_not_decayed() -> None:
 
 
 def learn(folder: Path, listener: Listener | None = None) -> Training:
-    return train(TINY, Detection(TINY, SCENES, None), folder, group=ALONE, listener=listener)
+    return train(TINY, Detection(TINY, SCENES, ObjectScenes((8, 9))), folder, group=ALONE, listener=listener)
 
 
 class Stops(Listener):
@@ -187,6 +187,8 @@ def test_an_interrupted_run_equals_one_that_was_not_and_its_file_says_what_it_is
     assert whole.step == resumed.step == 6
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, resumed.model.state_dict()[name]), name
+    for key in ("loss", "box_ap", "box_ap50", "mask_ap", "images"):
+        assert whole.history[-1][key] == resumed.history[-1][key]
     path = tmp_path / "whole" / "model.safetensors"
     description = describe(path)
     assert description is not None and description.name == "mask-rcnn/convnext_micro_64"
