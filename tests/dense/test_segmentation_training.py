@@ -18,9 +18,10 @@ from weatherglass.training.loop import train
 from weatherglass.training.masked import cropped, distorted, mirrored, padded, rescaled
 from weatherglass.training.optimisation import make_optimiser, make_schedule
 from weatherglass.training.recipe import Masked, Recipe
-from weatherglass.training.recipes import RECIPES, SEGFORMER
+from weatherglass.training.recipes import RECIPES
 from weatherglass.training.samples import Place
 from weatherglass.training.segmentation import AugmentedMasks, Segmentation, start_segmenter, weighted_loss
+from weatherglass.training.segmentation_recipes import SEGFORMER
 from weatherglass.types import IGNORE
 
 TINY = replace(
