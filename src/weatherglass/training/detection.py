@@ -49,6 +49,7 @@ class Detection(Objective[BoxedBatch]):
         if validation is not None and validation.classes != data.classes:
             raise UserError(f"{validation.name} has other classes than {data.name}; train and score on the same ones.")
         super().__init__(recipe, data, validation, INSIDE)
+        self.masks = method.masks
         self.training = data
         self.validation = validation
         self.dataset = AugmentedObjects(data, recipe)
@@ -77,7 +78,7 @@ class Detection(Objective[BoxedBatch]):
         task, seen = DetectionTask(), []
         for row in range(len(self.validation)):
             image = self.validation.image(row)[None].to(device).float() / 255
-            truth = self.validation.objects(row) if self.dataset.masks else self.validation.boxes(row)
+            truth = self.validation.objects(row) if self.masks else self.validation.boxes(row)
             seen.append(task.observe(predictor(image), [truth]))
         columns = {name: np.concatenate([part[name] for part in seen]) for name in seen[0]}
         scores = task.summarise(columns)
