@@ -2,7 +2,8 @@
 
 A fence marked `console` holds commands behind `$ ` prompts; what they print stands below them and is not compared.
 `console shared` needs reference data that does not ship and is skipped where it is absent; `console slow` runs with
-the slow tests alone. The `python` fences of a page run after its commands, as one program.
+the slow tests alone. The `python` fences of a page run after its commands, as one program. The commands of pages are
+forked from a process that has imported the libraries (`command_server.py`); the demo runs as it is installed.
 """
 
 import os
@@ -10,10 +11,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from command_server import CommandServer
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -47,9 +51,21 @@ def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_command(command: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run one line of a page with this Python's `weatherglass`."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Path]:
+    """The folder with a `weatherglass` and a `python` that start at once."""
+    with tempfile.TemporaryDirectory(prefix="commands") as folder:
+        server = CommandServer(Path(folder) / "server")
+        yield server.bin
+        server.stop()
+
+
+def run_command(
+    command: str, folder: Path, environment: dict[str, str], programs: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one line of a page with this Python's `weatherglass`, or with the one in `programs`."""
+    places = [str(programs)] if programs else []
+    path = os.pathsep.join([*places, str(Path(sys.executable).parent), os.environ["PATH"]])
     settings = os.environ | {"PATH": path, "COLUMNS": "100", "OMP_WAIT_POLICY": "PASSIVE"} | environment
     done = subprocess.run(
         ["bash", "-c", command], cwd=folder, env=settings, capture_output=True, text=True, timeout=900
@@ -74,7 +90,7 @@ def cases() -> list[object]:
 
 @pytest.mark.parametrize(("page", "kind"), cases())
 def test_commands_of_the_page_run(
-    page: Path, kind: str, demo_store: Path, tmp_path: Path, request: pytest.FixtureRequest
+    page: Path, kind: str, demo_store: Path, programs: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     environment = {}
     if kind == "shared":
@@ -85,11 +101,11 @@ def test_commands_of_the_page_run(
         if (kind in block.marks) if kind else not block.marks:
             for command in block.commands:
                 if not command.startswith(("make ", "git ", "pip ")):
-                    run_command(command, tmp_path, environment)
+                    run_command(command, tmp_path, environment, programs)
     examples = PYTHON.findall(page.read_text(encoding="utf-8"))
     if examples and not kind:
         (tmp_path / "page.py").write_text("\n".join(examples), encoding="utf-8")
-        run_command("python page.py", tmp_path, environment)
+        run_command("python page.py", tmp_path, environment, programs)
 
 
 @pytest.mark.slow

@@ -78,15 +78,15 @@ def beside_table(card: Card, study: Study) -> TextTable | None:
     table = published_table(card.tables[0])
     pairs = [(row, _row_named(table, row.member.family)) for row in study.rows]
     columns: list[str] = ["model"]
-    for key in card.columns:
-        columns += [f"{key} paper", f"{key} ours", f"{key} difference"]
+    for key, name in card.columns.items():
+        columns += [f"{key} paper", f"{key} ours", *([f"{key} difference"] if name != "memory" else [])]
     rows = []
     for row, published in pairs:
         cells: list[str] = [row.member.family]
         for key, name in card.columns.items():
             if name == "memory":
                 memory = "-" if row.memory is None else f"{row.memory:.0f} MiB"
-                cells += (_text(None if published is None else published.get(key)), memory, "-")
+                cells += (_text(None if published is None else published.get(key)), memory)
                 continue
             cells += _beside(None if published is None else published.get(key), measured(row, name))
         rows.append(tuple(cells))
