@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import weatherglass as wg
 from weatherglass.errors import UserError
 from weatherglass.evaluation.comparison import compare
+from weatherglass.evaluation.copy_plan import plan_copy
 from weatherglass.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
 from weatherglass.evaluation.gate import gate
 from weatherglass.evaluation.pixels import decode_once
@@ -129,6 +130,11 @@ def test_query(measured: Evaluation) -> None:
     sql = "select count(*) as found from (select unnest(scores) as score from samples where disturbance = 'clean') where score > 0.5"  # noqa: E501
     scores = measured.runs[0].observations("clean").columns["scores"]
     assert measured.store.query(sql).to_pylist()[0]["found"] == sum(int((one > 0.5).sum()) for one in scores)
+
+
+def test_a_copy_in_folders_of_classes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no copy is needed"):
+        plan_copy(wg.load_data("scene-objects:2@48"), tmp_path / "copy", corruptions=["fog@1"])
 
 
 def test_data_without_objects_and_wrong_boxes_are_refused(tmp_path: Path) -> None:

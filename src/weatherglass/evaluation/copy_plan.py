@@ -76,9 +76,14 @@ def plan_copy(
     """Check everything before the first file is written.
 
     `suite` and `corruptions` ('fog@3', 'fog' for severities 1..5) name the conditions; without both it is
-    'imagenet-c'. Raises `UserError` for a folder that holds something else or a copy made otherwise, for a wrong
-    name, and when the disk is too small.
+    'imagenet-c'. Raises `UserError` for images with objects instead of a class, for a folder that holds something else
+    or a copy made otherwise, for a wrong name, and when the disk is too small.
     """
+    if data.task == "detection":
+        raise UserError(
+            f"A copy has a folder for each class, and the images of {data.name} have objects instead of a class. "
+            "`weatherglass evaluate` corrupts them on the way to a detector: no copy is needed."
+        )
     settings = settings or CopySettings()
     folder = Path(out).expanduser()
     wanted = conditions_of(data, suite=suite, disturbances=corruptions, choices=settings.choices)

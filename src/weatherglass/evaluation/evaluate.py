@@ -187,8 +187,8 @@ def check_task(predictor: Predictor, data: ImageData) -> None:
     if predictor.task != data.task:
         raise UserError(
             f"{predictor.name} does {predictor.task}, {data.name} has the truth for {data.task}. "
-            "Segmenters are named HEAD/BACKBONE or torchvision/NAME, detectors torchvision/NAME; see: weatherglass "
-            "list segmenters, list data"
+            "Segmenters and detectors are named HEAD/BACKBONE or torchvision/NAME; see: weatherglass list segmenters, "
+            "list detectors, list data"
         )
 
 

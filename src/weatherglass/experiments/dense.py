@@ -5,6 +5,7 @@ from weatherglass.experiments.published import published_table
 
 _ZHOU = "Zhou et al., 'Understanding The Robustness in Vision Transformers' (ICML 2022)"
 _SEGMENTERS = {"FAN-S-Hybrid": "segformer-fan-hybrid-micro", "ConvNeXt-T": "segformer-convnext-micro"}
+_DETECTORS = {"FAN-S-Hybrid": "mask-rcnn-fan-hybrid-micro"}
 _SCENES = (
     "On other data, synthetic scenes (scenes:, scene-objects:) or CamVid (camvid:), say, the paper's numbers are no "
     "reference; what is compared is the order of the models."
@@ -48,6 +49,7 @@ DENSE: dict[str, Card] = {
         figure="rows",
         suite="coco-c",
         data="COCO",
+        recipes=_DETECTORS,
     ),
     "fan-table-13": Card(
         question="Which corruptions of Cityscapes-C take most from which segmenter?",
@@ -71,5 +73,6 @@ DENSE: dict[str, Card] = {
         figure="rows",
         suite="coco-c",
         data="COCO",
+        recipes=_DETECTORS,
     ),
 }

@@ -33,8 +33,9 @@ def across(value: float) -> str:
 
 
 def titled(measure: str) -> str:
-    """The name of a score at the head of a sentence: 'accuracy' as 'Accuracy', 'mIoU' as it is."""
-    return measure.capitalize() if measure.islower() else measure
+    """The name of a score at the head of a sentence: 'Accuracy', 'Box AP', and 'mIoU' as it is."""
+    first, space, rest = measure.partition(" ")
+    return (first.capitalize() if first.islower() else first) + space + rest
 
 
 def spoken(estimate: Estimate) -> str:
