@@ -112,7 +112,7 @@ def test_strides_double() -> None:
 def test_published_levels_and_numbers() -> None:
     """Levels of the FAN reference; anchors, samples and thresholds of Swin's configurations."""
     with torch.device("meta"):
-        detector = build_detector("cascade-mask-rcnn", "fan_small_12_p4_hybrid", 80)
+        detector = build_detector("cascade-mask-rcnn", "fan_hybrid_small", 80)  # by its readable name
     assert detector.backbone.backbone.channels == [128, 256, 384, 768]
     assert detector.backbone.backbone.strides == [4, 8, 16, 32]
     assert all(not list(level.parameters()) for level in detector.backbone.levels)

@@ -10,7 +10,7 @@ from weatherglass.errors import UserError
 from weatherglass.models.configuration import ConvNeXtStem, FanConfig
 from weatherglass.models.convnext import Map
 from weatherglass.models.dense_backbone import TAPS, FanDenseBackbone
-from weatherglass.models.names import MODELS
+from weatherglass.models.names import ALIASES, MODELS
 
 VIT_LEVELS = 4
 """Maps taken from a network of one stride, at the quarters of its blocks."""
@@ -43,6 +43,7 @@ class Backbone(nn.Module):
 
 def _maps_of(name: str, options: dict[str, Any], task: Task) -> tuple[nn.Module, list[int], list[int]]:
     """The network, the channels of its maps, and their strides in pixels of the image."""
+    name = ALIASES.get(name, name)
     if name in TAPS and options.keys() <= {"drop_path_rate"}:
         return _fan_maps(name, options.get("drop_path_rate", 0.0), task)
     from weatherglass.models.published import check_timm_name
