@@ -13,6 +13,7 @@ from weatherglass.errors import UserError
 from weatherglass.training.ablation_recipes import ablation_recipes
 from weatherglass.training.detection_recipes import DETECTORS
 from weatherglass.training.digits_recipes import DIGITS_RECIPES
+from weatherglass.training.micro_recipes import MICRO, MICROS
 from weatherglass.training.recipe import (
     Augmentation,
     Averaging,
@@ -209,77 +210,6 @@ _DISTILLED = (
     ),
 )
 
-MICRO = Recipe(
-    name="fan-vit-micro",
-    summary="FAN-ViT, 5 blocks of width 80",
-    network=Network("fan_vit_micro_32"),
-    image_size=32,
-    batch=128,
-    optimiser=Optimiser(rate=2e-3, weight_decay=0.05, clip=1.0),
-    schedule=Schedule(epochs=8, warmup=1, warmup_rate=1e-5, minimum_rate=1e-5),
-    augmentation=Augmentation(crop="padded", policy="rand-m5-mstd0.5-inc1", erasing=0.1),
-    mixing=replace(_MIXING, probability=0.5),
-    averaging=Averaging(0.998),
-    crop_ratio=1.0,
-    precision="bfloat16",
-    channels_last=True,
-)
-"""The recipe in small, for 32-pixel images and minutes of a processor: eight epochs. Every part of the large one is
-there, milder (RandAugment 5 of 10, half of the batches mixed), since so short a training underfits; and gradients are
-clipped, since the peak rate is high for such a batch."""
-
-_GATES = {"sa": "the softmax over channel pairs", "se": "squeeze and excitation", "constant": "a gate fixed at 0.5"}
-
-_MICRO = (
-    MICRO,
-    *(
-        replace(
-            MICRO,
-            name=f"fan-vit-micro-{kind}",
-            summary=f"The same with {text} in place of the channel attention",
-            network=Network("fan_vit_micro_32", {"channel_processing": kind}),
-        )
-        for kind, text in _GATES.items()
-    ),
-    *(
-        replace(MICRO, name=name, summary=summary, network=network)
-        for name, summary, network in (
-            ("vit-micro", "ViT, 5 blocks of width 80: depth and width of FAN-ViT", Network("vit_micro_32")),
-            (
-                "vit-micro-deep",
-                "ViT, 8 blocks of width 80: the parameters of FAN-ViT",
-                Network("vit_micro_32", {"depths": [8]}),
-            ),
-            ("fan-hybrid-micro", "FAN-Hybrid, ConvNeXt stem and 3 blocks of width 96", Network("fan_hybrid_micro_32")),
-            ("swin-micro", "Swin, 2-4-2 blocks", Network("swin_micro_32", {"depths": [2, 4, 2]})),
-            ("fan-swin-micro", "FAN-Swin, 2-3-2 blocks", Network("fan_swin_micro_32", {"depths": [2, 3, 2]})),
-            ("convnext-micro", "ConvNeXt, 1-1-3-2 blocks", Network("convnext_micro_32", {"depths": [1, 1, 3, 2]})),
-            (
-                "fan-convnext-micro",
-                "ConvNeXt with channel attention, 1-2-2-2 blocks",
-                Network("fan_convnext_micro_32", {"depths": [1, 2, 2, 2]}),
-            ),
-            (
-                "resnet-micro",
-                "ResNet, four basic blocks",
-                Network("resnet_micro_32", {"widths": [32, 64, 112, 144]}),
-            ),
-            (
-                "resnet-micro-se",
-                "ResNet with squeeze and excitation",
-                Network("resnet_micro_32", {"widths": [32, 64, 112, 144], "block_args": {"attn_layer": "se"}}),
-            ),
-        )
-    ),
-    replace(
-        MICRO,
-        name="vit-micro-distilled",
-        summary="ViT of 8 blocks, taught by cifar10_resnet as well (row '+ KD' of FAN table 2 in small)",
-        network=Network("vit_micro_32", {"depths": [8]}),
-        distillation=Distillation("hard", teacher="cifar10_resnet"),
-    ),
-)
-
 RECIPES: Catalog[Recipe] = Catalog(
     "recipe",
     {
@@ -291,7 +221,7 @@ RECIPES: Catalog[Recipe] = Catalog(
             *_RESNETS,
             *_finetunings(),
             *_DISTILLED,
-            *_MICRO,
+            *MICROS,
             *ablation_recipes(MICRO),
             *DIGITS_RECIPES,
             *SEGMENTERS,
