@@ -116,8 +116,11 @@ def _checked(answered: object, image: Tensor, name: str) -> Mapping[str, Tensor]
 def _settings_of(module: nn.Module) -> tuple[str, ...]:
     """What can be said in words of how a detector is set."""
     parts = [module, *(getattr(module, part) for part in ("transform", "roi_heads") if hasattr(module, part))]
-    said = []
+    resizes = not any(getattr(part, "min_size", None) in (0, (0,)) for part in parts)  # 0: ours leave images as they are
+    said = [] if resizes else ["no resizing"]
     for field, words in _SETTINGS.items():
+        if not resizes and field in ("min_size", "max_size"):
+            continue
         values = [getattr(part, field) for part in parts if isinstance(getattr(part, field, None), int | float | tuple)]
         said += [words.format("/".join(map(str, v)) if isinstance(v, tuple) else v) for v in values[:1]]
     return tuple(said)

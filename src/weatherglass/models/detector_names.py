@@ -21,13 +21,13 @@ class Method:
 DETECTORS: Catalog[Method] = Catalog(
     "detection method",
     {
-        "faster-rcnn": Method("faster-rcnn/fan_small_12_p16_224", "boxes, one stage (Ren et al. 2015)"),
+        "faster-rcnn": Method("faster-rcnn/fan_small_12_p16_224", "boxes (Ren et al. 2015)"),
         "mask-rcnn": Method("mask-rcnn/fan_small_12_p4_hybrid", "boxes and masks (He et al. 2017)", masks=True),
         "cascade-rcnn": Method(
-            "cascade-rcnn/timm/convnext_tiny", "boxes, three stages (Cai and Vasconcelos 2018)", cascade=True
+            "cascade-rcnn/timm/convnext_tiny", "boxes, refined three times (Cai and Vasconcelos 2018)", cascade=True
         ),
         "cascade-mask-rcnn": Method(
-            "cascade-mask-rcnn/fan_small_12_p4_hybrid", "boxes and masks, three stages", masks=True, cascade=True
+            "cascade-mask-rcnn/fan_small_12_p4_hybrid", "boxes and masks, boxes refined three times", masks=True, cascade=True
         ),
     },
 )
