@@ -116,7 +116,7 @@ def _checked(answered: object, image: Tensor, name: str) -> Mapping[str, Tensor]
 def _settings_of(module: nn.Module) -> tuple[str, ...]:
     """What can be said in words of how a detector is set."""
     parts = [module, *(getattr(module, part) for part in ("transform", "roi_heads") if hasattr(module, part))]
-    resizes = not any(getattr(part, "min_size", None) in (0, (0,)) for part in parts)  # 0: ours leave images as they are
+    resizes = all(getattr(part, "min_size", None) not in (0, (0,)) for part in parts)  # 0 leaves images as they are
     said = [] if resizes else ["no resizing"]
     for field, words in _SETTINGS.items():
         if not resizes and field in ("min_size", "max_size"):

@@ -27,7 +27,7 @@ DETECTORS: Catalog[Method] = Catalog(
             "cascade-rcnn/timm/convnext_tiny", "boxes, refined three times (Cai and Vasconcelos 2018)", cascade=True
         ),
         "cascade-mask-rcnn": Method(
-            "cascade-mask-rcnn/fan_small_12_p4_hybrid", "boxes and masks, boxes refined three times", masks=True, cascade=True
+            "cascade-mask-rcnn/fan_small_12_p4_hybrid", "boxes and masks, refined three times", masks=True, cascade=True
         ),
     },
 )
