@@ -11,7 +11,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/weatherglass demo
 
 test: $(VENV)/.develop check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.develop
 	$(BIN)/python -m pytest -m slow --timeout 3600

@@ -62,10 +62,11 @@ def test_two_processes_share_the_cells(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_stops_cleanly(tmp_path: Path) -> None:
-    process = start(tmp_path / "run")
+    process = start(tmp_path / "run", "--limit", "500")  # long enough that it cannot end before the signal comes
     while cells(tmp_path / "run") < 2 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
+    assert cells(tmp_path / "run") < 76
     assert not list((tmp_path / "run").rglob("*.part"))
     assert not list((tmp_path / "run" / "claims").iterdir())

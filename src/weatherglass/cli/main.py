@@ -1,14 +1,13 @@
 """The command line: a few verbs, each in a file of its own that is imported when it is used."""
 
 import os
-import signal
 import sys
 from importlib import import_module
-from types import FrameType
 
 import click
 
 from weatherglass import __version__
+from weatherglass.cli.interruption import listen
 from weatherglass.errors import UserError
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -89,7 +88,7 @@ def weatherglass() -> None:
 
 def main() -> None:
     """Run the command line. A user's mistake prints one line and exits with 2; ours prints a traceback."""
-    signal.signal(signal.SIGTERM, _terminate)
+    listen()
     # Threads that wait for work sleep instead of spinning: on a machine that does other things too, spinning makes
     # small tensor operations many times slower. OpenMP reads this when torch is imported, which happens later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -110,10 +109,6 @@ def main() -> None:
         # The reader of our output went away (weatherglass list ... | head); there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from weatherglass.cli.interruption import raise_if_asked
 from weatherglass.evaluation.evaluate import Evaluation
 from weatherglass.evaluation.plan import ModelPlan, PlannedCell
 from weatherglass.evaluation.record import CellRecord, FailedCell
@@ -61,10 +62,12 @@ class Terminal:
             self._bar = self._progress.add_task("measuring", total=images)
 
     def cell_started(self, planned: PlannedCell) -> None:
+        raise_if_asked()
         if self._bar is not None:
             self._progress.update(self._bar, description=f"{planned.cell.model}  {planned.cell.disturbance}"[:60])
 
     def images_done(self, count: int) -> None:
+        raise_if_asked()
         if self._bar is not None:
             self._progress.advance(self._bar, count)
 
