@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import safe_open
-from train_study import STUDY, finished
+from train_study import STUDY
 
 from weatherglass.data.load import load_data
 from weatherglass.evaluation.comparison import Comparison, compare
@@ -25,6 +25,7 @@ from weatherglass.evaluation.summary import summarise
 from weatherglass.metrics.intervals import Estimate, wilson_interval
 from weatherglass.models.load import load_predictor
 from weatherglass.report.charts import MODEL_COLOURS, MUTED, write_chart
+from weatherglass.training.files import finished
 
 SHEETS = f"{Path(__file__).parent}/shared_sheets.py"
 REFERENCE = "resnet-micro"
@@ -50,7 +51,7 @@ def trained(folder: Path) -> Networks:
     found = {}
     for recipe in (*STUDY, "vit-micro-plain", "vit-micro-distilled"):
         for place in sorted(folder.glob(f"{recipe}-seed*")):
-            if finished(place):
+            if finished(place / "model.safetensors"):
                 found[recipe, int(place.name.rpartition("seed")[2])] = place / "model.safetensors"
     return found
 

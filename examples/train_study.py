@@ -7,12 +7,11 @@ twice with different recipes, or with different seeds, to use two processors.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 from pathlib import Path
 
-from safetensors import safe_open
+from weatherglass.training.files import finished
 
 HERE = Path(__file__).parent
 STUDY = (
@@ -32,16 +31,6 @@ STUDY = (
 )
 
 
-def finished(folder: Path) -> bool:
-    """Whether a training came to its end."""
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
-        return False
-    with safe_open(weights, framework="pt") as file:
-        facts = json.loads(file.metadata()["weatherglass.training"])
-    return facts["epochs"] == facts["of epochs"]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("recipes", nargs="*", default=STUDY, metavar="RECIPE", help=" ".join(STUDY))
@@ -52,7 +41,7 @@ def main() -> None:
     for seed in arguments.seeds:
         for recipe in arguments.recipes:
             folder = arguments.output / f"{recipe}-seed{seed}"
-            if finished(folder):
+            if finished(folder / "model.safetensors"):
                 continue
             command = [sys.executable, "-m", "weatherglass", "train", recipe, "--output", str(folder)]
             command += ["--data", f"{HERE}/shared_sheets.py:cifar10_train"]

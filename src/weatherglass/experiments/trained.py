@@ -1,11 +1,11 @@
 """The networks that `weatherglass train` left in a folder, as the models of a card."""
 
-import json
 from pathlib import Path
 
 from weatherglass.errors import UserError
 from weatherglass.experiments.card import Card
 from weatherglass.experiments.study import Member
+from weatherglass.training.files import finished
 
 
 def trained_members(card: Card, folder: str | Path) -> list[Member]:
@@ -22,7 +22,7 @@ def trained_members(card: Card, folder: str | Path) -> list[Member]:
         Member(str(path / "model.safetensors"), row)
         for row, recipe in card.recipes.items()
         for path in (place / recipe, *sorted(place.glob(f"{recipe}-seed[0-9]*")))
-        if _finished(path / "model.safetensors")
+        if finished(path / "model.safetensors")
     ]
     if not members:
         wanted = ", ".join(dict.fromkeys(card.recipes.values()))
@@ -31,16 +31,3 @@ def trained_members(card: Card, folder: str | Path) -> list[Member]:
             f"weatherglass train RECIPE --data DATA --output {place}/RECIPE"
         )
     return members
-
-
-def _finished(weights: Path) -> bool:
-    from safetensors import SafetensorError, safe_open
-
-    if not weights.is_file():
-        return False
-    try:
-        with safe_open(weights, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["weatherglass.training"])
-        return facts["epochs"] == facts["of epochs"]
-    except (SafetensorError, KeyError, ValueError):
-        return False

@@ -17,7 +17,7 @@ from weatherglass.models.initialisation import seeded_initialisation
 from weatherglass.randomness import Draws
 from weatherglass.tasks.detection import Detection as DetectionTask
 from weatherglass.training.boxed import Target, as_target, augmented
-from weatherglass.training.objective import Objective
+from weatherglass.training.objective import Objective, check_same_classes
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.samples import Place
 from weatherglass.types import DetectionData, ImageData
@@ -46,8 +46,7 @@ class Detection(Objective[BoxedBatch]):
                 )
         assert isinstance(data, DetectionData)
         assert validation is None or isinstance(validation, DetectionData)
-        if validation is not None and validation.classes != data.classes:
-            raise UserError(f"{validation.name} has other classes than {data.name}; train and score on the same ones.")
+        check_same_classes(data, validation)
         super().__init__(recipe, data, validation, INSIDE)
         self.masks = method.masks
         self.training = data

@@ -113,15 +113,26 @@ def write_weights(
 
 def steps_of_weights(path: Path) -> int | None:
     """After how many steps the weights in a file were written; None where there is no such file."""
+    return _facts_of_weights(path).get("steps")
+
+
+def finished(weights: Path) -> bool:
+    """Whether a file holds the weights of a training that came to its end."""
+    facts = _facts_of_weights(weights)
+    return "epochs" in facts and facts["epochs"] == facts.get("of epochs")
+
+
+def _facts_of_weights(path: Path) -> dict[str, Any]:
+    """What a file of weights says of its training; empty where there is no such file."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        return None
+        return {}
     try:
         with safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {})["weatherglass.training"])["steps"]
+            return json.loads((file.metadata() or {})["weatherglass.training"])
     except (SafetensorError, KeyError, ValueError):
-        return None
+        return {}
 
 
 def write_metrics(path: Path, history: list[dict[str, float]]) -> None:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from weatherglass.errors import UserError
 from weatherglass.models.described import ModelDescription
 from weatherglass.training.recipe import Recipe
 from weatherglass.types import ImageData, Pixels, Preprocessing
@@ -81,3 +82,9 @@ class Objective(ABC, Generic[Batch]):
         """Decoded images as the network wants them, on its device."""
         mean, std = self.statistics(device)
         return (pixels.to(device).float() / 255 - mean) / std
+
+
+def check_same_classes(data: ImageData, validation: ImageData | None) -> None:
+    """Raise `UserError` where a dense network would be scored on other classes than it learns."""
+    if validation is not None and validation.classes != data.classes:
+        raise UserError(f"{validation.name} has other classes than {data.name}; train and score on the same ones.")

@@ -18,7 +18,7 @@ from weatherglass.models.segmenter import Segmenter, build_named_segmenter
 from weatherglass.randomness import Draws
 from weatherglass.tasks.segmentation import Segmentation as SegmentationTask
 from weatherglass.training.masked import cropped, distorted, mirrored, rescaled
-from weatherglass.training.objective import Objective
+from weatherglass.training.objective import Objective, check_same_classes
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.samples import Place
 from weatherglass.types import IGNORE, ImageData, Masks, Preprocessing, SegmentationData
@@ -41,8 +41,7 @@ class Segmentation(Objective[MaskedBatch]):
                 raise UserError(f"{recipe.network.name} is a segmenter; {each.name} has no masks.")
         assert isinstance(data, SegmentationData)
         assert validation is None or isinstance(validation, SegmentationData)
-        if validation is not None and validation.classes != data.classes:
-            raise UserError(f"{validation.name} has other classes than {data.name}; train and score on the same ones.")
+        check_same_classes(data, validation)
         super().__init__(recipe, data, validation, evaluation_preprocessing(recipe))
         self.training = data
         self.validation = validation
