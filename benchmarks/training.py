@@ -42,6 +42,10 @@ def images(size: int) -> ArrayImages:
     return ArrayImages("noise", pixels, np.arange(len(pixels)) % 10, names, tuple(map(str, range(len(pixels)))))
 
 
+def first_batch(objective: Classification) -> Any:
+    return objective.collate([objective.dataset[Place(index, 0, 0)] for index in range(BATCH)])
+
+
 def plain_step(recipe: Recipe, objective: Classification, batch: Any) -> Callable[[], object]:
     """The script's step, ready to be repeated."""
     model = objective.build().train()
@@ -102,7 +106,7 @@ def main(arguments: Sequence[str]) -> None:
     for name in NETWORKS:
         plain = replace(RECIPES[name], batch=BATCH, precision="float32", channels_last=False)
         objective = Classification(plain, images(32), None)
-        batch = objective.collate([objective.dataset[Place(index, 0, 0)] for index in range(BATCH)])
+        batch = first_batch(objective)
         half = replace(plain, precision="bfloat16")
         variants = {
             "plain loop, float32": plain_step(plain, objective, batch),

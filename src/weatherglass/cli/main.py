@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from weatherglass import __version__
+from weatherglass.cli.allocation import keep_freed_memory
 from weatherglass.cli.interruption import listen
 from weatherglass.errors import UserError
 
@@ -89,6 +90,7 @@ def weatherglass() -> None:
 def main() -> None:
     """Run the command line. A user's mistake prints one line and exits with 2; ours prints a traceback."""
     listen()
+    keep_freed_memory()
     # Threads that wait for work sleep instead of spinning: on a machine that does other things too, spinning makes
     # small tensor operations many times slower. OpenMP reads this when torch is imported, which happens later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
