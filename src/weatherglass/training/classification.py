@@ -15,6 +15,7 @@ from weatherglass.models.described import build_network
 from weatherglass.models.initialisation import seeded_initialisation
 from weatherglass.models.predictor import logits_of
 from weatherglass.training.distillation import distilled_loss
+from weatherglass.training.interruption import leave_stopping_to_the_trainer
 from weatherglass.training.objective import Objective
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.samples import AugmentedImages, seeded_libraries
@@ -75,7 +76,14 @@ class Classification(Objective[LabelledImages]):
             return {}
         images = PreparedImages(self.validation, self.preprocessing)
         right, surprise, seen = 0, 0.0, 0
-        for pixels, labels in DataLoader(images, batch_size=250, num_workers=workers, generator=torch.Generator()):
+        loaded = DataLoader(
+            images,
+            batch_size=250,
+            num_workers=workers,
+            worker_init_fn=leave_stopping_to_the_trainer,
+            generator=torch.Generator(),
+        )
+        for pixels, labels in loaded:
             logits = logits_of(model(self.normalised(pixels, device)), self.recipe.network.name).float()
             labels = labels.to(device)
             right += int((logits.argmax(1) == labels).sum())

@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM while a training runs: stop between two steps, with the state saved."""
+"""Ctrl-C and SIGTERM while a training runs: stop between two steps, with the state saved.
+
+A terminal sends Ctrl-C, and a scheduler SIGTERM, to the processes that load samples as well. They leave stopping to the
+process that trains: the death of one of them would raise an error in the middle of its step.
+"""
 
 import signal
 from collections.abc import Iterator
@@ -38,3 +42,16 @@ def stop_requests() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave_stopping_to_the_trainer(worker: int) -> None:
+    """Let this process, number `worker` of those that load samples, outlive a request to stop the whole group.
+
+    A second SIGTERM ends it: that is how a loader that hangs is got rid of.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _pass_over_once)
+
+
+def _pass_over_once(signum: int, frame: FrameType | None) -> None:
+    signal.signal(signum, signal.SIG_DFL)

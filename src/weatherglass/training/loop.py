@@ -74,7 +74,7 @@ def _epoch(training: Training, requested: StopRequest, listener: Listener, worke
     started = time.perf_counter()
     while training.epoch == epoch:
         begun = time.perf_counter()
-        parts = _fetched(batches, training, requested)
+        parts = [next(batches) for _ in range(training.recipe.accumulate)]
         ready = time.perf_counter()
         training.update(parts)
         pace.samples += training.recipe.batch
@@ -108,18 +108,6 @@ def _epoch(training: Training, requested: StopRequest, listener: Listener, worke
     listener.epoch_ended(training, row)
     if not training.finished and training.group.any(requested.raised):
         raise Interrupted
-
-
-def _fetched(batches: Iterator[Any], training: Training, requested: StopRequest) -> list[Any]:
-    """The parts of the next step. Who stops a whole group of processes ends the loading ones too: state is saved."""
-    try:
-        return [next(batches) for _ in range(training.recipe.accumulate)]
-    except RuntimeError:
-        time.sleep(0.1)  # our own signal may be on its way
-        if not requested.raised:
-            raise
-        training.save()
-        raise Interrupted from None
 
 
 def _stops(training: Training, requested: StopRequest) -> bool:
