@@ -31,9 +31,11 @@ def randomised(module: torch.nn.Module) -> torch.nn.Module:
 def test_folded_mlp_is_the_mlp(grid: tuple[int, int], skip: bool) -> None:
     mlp = randomised(ConvolutionalMlp(8, 16, skip=skip))
     x = tokens()[:, :1].expand(-1, grid[0] * grid[1], -1) + torch.arange(grid[0] * grid[1])[:, None]
-    hidden = mlp.fc1(x)
-    features = mlp.dwconv(hidden.transpose(1, 2).reshape(2, 16, *grid)).flatten(2).transpose(1, 2)
-    expected = mlp.fc2(mlp.gamma * features + (hidden if skip else 0))
+    hidden, branch = mlp.fc1(x), mlp.dwconv
+    features = hidden.transpose(1, 2).reshape(2, 16, *grid)
+    scaled = mlp.gamma[:, None, None] * branch.conv2(branch.bn(F.gelu(branch.conv1(features))))
+    torch.testing.assert_close(branch(features, mlp.gamma), scaled, atol=1e-10, rtol=1e-10)
+    expected = mlp.fc2(scaled.flatten(2).transpose(1, 2) + (hidden if skip else 0))
     torch.testing.assert_close(mlp(x, grid), expected, atol=1e-10, rtol=1e-10)
 
 

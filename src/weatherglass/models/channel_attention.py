@@ -41,11 +41,15 @@ class DepthwiseBranch(nn.Module):
         self.bn = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
 
-    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return self.conv2(self.bn(map_gelu(self.conv1(features))))
+    def forward(self, features: Float[Tensor, "b c h w"], gain: Float[Tensor, " c"]) -> Float[Tensor, "b c h w"]:
+        """`gain * conv2(...)`; the gain is taken up by the second kernel, which is far smaller than the map."""
+        assert self.conv2.bias is not None
+        kernel = self.conv2.weight * gain[:, None, None, None]
+        normed = self.bn(map_gelu(self.conv1(features)))
+        return F.conv2d(normed, kernel, self.conv2.bias * gain, padding=1, groups=len(gain))
 
     def folded(self, features: Float[Tensor, "b c h w"], gain: Float[Tensor, " c"]) -> tuple[Tensor, Tensor]:
-        """`gain * forward(features)` with running statistics, split into what depends on the image and what does not.
+        """`forward` with running statistics, split into what depends on the image and what does not.
 
         BatchNorm is then a scale, which the second kernel takes up, and a shift, which becomes a constant of each
         position: at the border some taps of the kernel meet the zero padding instead of the shift. Returned are
@@ -94,7 +98,7 @@ class ConvolutionalMlp(nn.Module):
     def forward(self, tokens: Tokens, grid: Grid) -> Tokens:
         hidden = self.fc1(tokens)
         if self.dwconv.bn.training or self.drop.p:
-            mixed = self.gamma * map_to_tokens(self.dwconv(tokens_to_map(hidden, grid)))
+            mixed = map_to_tokens(self.dwconv(tokens_to_map(hidden, grid), self.gamma))
             output = self.drop(self.fc2(self.drop(mixed + hidden if self.skip else mixed)))
         else:
             output = self._evaluated(hidden, grid)
