@@ -78,6 +78,24 @@ def test_trainings_of_a_row_are_averaged(tmp_path: Path) -> None:
     assert [len(panel["data"]["values"]) for panel in panels] == [3, 3, 3]
 
 
+def test_claims_and_tables_count_the_luck_of_training(tmp_path: Path) -> None:
+    one, other = "FAN-ViT-S-SE", "FAN-ViT-S-ECA"
+    made = ladder(tmp_path, {one: (0.7, 0.4), other: (0.8, 0.5), f"{other}#2": (0.6, 0.5)})
+    noise = made.noise("clean")
+    assert noise is not None
+    apart = abs(made.points["clean"][1] - made.points["clean"][2]) / 2**0.5
+    assert 0.9 * apart < noise.deviation < apart  # less the luck of 200 images
+    difference = made.difference("clean", [0], [1, 2])
+    assert difference.high - difference.low > 2 * noise.margin([1, 2])  # one degree of freedom: nothing can be told
+    beside = beside_table(CARDS["fan-table-6"], made)
+    assert beside is not None
+    assert [row[:2] for row in beside.rows] == [(one, "1"), (other, "2")]
+    ours = [row[beside.columns.index("in1k ours")] for row in beside.rows]
+    means = [made.points["clean"][0], made.points["clean"][1:].mean()]
+    assert [text.split(" ")[0] for text in ours] == [f"{100 * mean:.1f}" for mean in means]
+    assert any("count images and trainings" in note for note in beside.notes)
+
+
 def test_memory_stands_beside_the_papers(tmp_path: Path) -> None:
     made = ladder(tmp_path, {"FAN-ViT-S-SE": (0.9, 0.4), "FAN-ViT-S-ECA": (0.9, 0.7)})
     rows = tuple(replace(row, memory=memory) for row, memory in zip(made.rows, (210.4, None), strict=True))

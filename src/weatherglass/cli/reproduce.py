@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option("--data", help="KIND:PATH of the clean images. See: weatherglass list data")
 @click.option("--shift", "shifts", multiple=True, help="KIND:PATH of shifted images; may be given several times.")
 @click.option("--suite", help="Corruptions, or 'none' [default: the card's; see: weatherglass list suites].")
+@click.option("--reference", default="auto", metavar="RUN", help="Whose errors divide mCE: 'STORE::MODEL', 'alexnet'.")
 @click.option("--store", default="runs/reproduce", show_default=True, help="Folder that keeps the results.")
 @click.option("--limit", type=click.IntRange(1), help="Measure a class-balanced subset of so many images.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the disturbances and of the subset.")
@@ -31,6 +32,7 @@ def command(
     data: str | None,
     shifts: tuple[str, ...],
     suite: str | None,
+    reference: str,
     store: str,
     limit: int | None,
     seed: int,
@@ -65,7 +67,7 @@ def command(
     if data is None:
         raise UserError(f"The small form of {card} measures models on images: give --data KIND:PATH.")
     members = _members(chosen, models, trained)
-    study = _measure(members, data, shifts, suite or chosen.suite, store, limit, seed, device)
+    study = _measure(members, data, shifts, suite or chosen.suite, reference, store, limit, seed, device)
     if "memory" in chosen.columns.values():
         study = _with_memory(study)
     _show(chosen, study, output)
@@ -111,6 +113,7 @@ def _measure(
     data: str,
     shifts: tuple[str, ...],
     suite: str,
+    reference: str,
     store: str,
     limit: int | None,
     seed: int,
@@ -119,9 +122,11 @@ def _measure(
     from weatherglass.cli.progress import Terminal
     from weatherglass.data.load import load_data
     from weatherglass.evaluation.evaluate import EvaluationSettings
+    from weatherglass.evaluation.reference import reference_named
     from weatherglass.experiments.study import measure_study
     from weatherglass.models.load import load_predictor
 
+    divisor = reference_named(reference)
     images = load_data(data, limit=limit, seed=seed)
     shifted = [load_data(spec, limit=limit, seed=seed) for spec in shifts]
     predictors = [load_predictor(member.spec, device=device) for member in members]
@@ -134,6 +139,7 @@ def _measure(
             shifts=shifted,
             suite=None if suite == "none" else suite,
             settings=EvaluationSettings(seed=seed),
+            reference=divisor,
             listener=terminal,
         )
 

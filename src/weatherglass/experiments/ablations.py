@@ -5,7 +5,7 @@ from weatherglass.experiments.card import Card, Claim
 _ZHOU = "Zhou et al., 'Understanding The Robustness in Vision Transformers' (ICML 2022)"
 _SMALL = (
     "Networks of 0.65 million parameters for 32-pixel images, trained by the micro recipes with one thing changed; "
-    "several trainings of a row (other seeds) are averaged. Intervals are over images alone."
+    "several trainings of a row (other seeds) are averaged, and where there are some, intervals count their luck."
 )
 _COST = "76 conditions a network; minutes for 500 images of CIFAR-10 and two cores, after the trainings"
 _ACCURACIES = {"in1k": "clean", "inc": "corrupted", "retention": "retention", "mce": "mce"}

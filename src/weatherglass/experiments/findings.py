@@ -128,16 +128,13 @@ def _data(claim: str, study: Study, benchmark: str) -> Finding:
 
 
 def _second_is_ahead(claim: Claim, pair: tuple[str, str], study: Study, measure: str) -> Finding:
-    """The second row minus the first, on the same images; trainings of a row are averaged."""
+    """The second row minus the first, on the same images; trainings of a row are averaged and their luck counted."""
     rows = [[k for k, row in enumerate(study.rows) if row.member.family == name] for name in pair]
     if not all(rows) or measure not in ("retention", *study.benchmarks):
         return _missing(claim.text, measure, f"{pair[1]} and {pair[0]} on clean and corrupted images")
     if measure == "retention" and "corrupted" not in study.benchmarks:
         return _missing(claim.text, measure, "corrupted images (--suite)")
-    point, draws = study.measure(measure)
-    value = float(point[rows[1]].mean() - point[rows[0]].mean())
-    drawn = draws[:, rows[1]].mean(axis=1) - draws[:, rows[0]].mean(axis=1)
-    found = _estimate(value, drawn, min(study.samples.values()))
+    found = study.difference(measure, *rows)
     trainings = "" if len(rows[0]) == len(rows[1]) == 1 else f", {len(rows[1])} and {len(rows[0])} trainings"
     return Finding(claim.text, measure, f"{pair[1]} minus {pair[0]}{trainings}", found, _verdict(found, wanted=1))
 

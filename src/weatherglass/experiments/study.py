@@ -11,10 +11,12 @@ from weatherglass.errors import UserError
 from weatherglass.evaluation.effective import FEWEST_BASELINES, Measurement, effective_robustness
 from weatherglass.evaluation.estimates import Summary
 from weatherglass.evaluation.evaluate import EvaluationSettings, Listener, evaluate
+from weatherglass.evaluation.reference import ReferenceChoice
 from weatherglass.evaluation.runs import Run
 from weatherglass.evaluation.summary import summarise
 from weatherglass.evaluation.tables import tables_of
 from weatherglass.metrics.intervals import Bootstrap, Estimate, estimate
+from weatherglass.metrics.trainings import TrainingNoise, over_trainings, training_noise
 from weatherglass.tasks.task import task_named
 from weatherglass.types import ImageData, Predictor
 
@@ -58,6 +60,11 @@ class StudyRow:
     memory: float | None = None
     """MiB of one training step, where the card asks for it."""
 
+    @property
+    def recipe(self) -> tuple[str, str, int]:
+        """What trainings of one recipe have in common: family, share of data, size."""
+        return self.member.family, self.member.share, self.parameters
+
 
 @dataclass(frozen=True)
 class Study:
@@ -88,6 +95,20 @@ class Study:
             ]
         return self.points[name], self.resampled[name]
 
+    def noise(self, measure: str) -> TrainingNoise | None:
+        """How far trainings of one recipe lie apart in `measure`; None where every recipe was trained once."""
+        return training_noise(*self.measure(measure), [row.recipe for row in self.rows])
+
+    def difference(self, measure: str, first: Sequence[int], second: Sequence[int]) -> Estimate:
+        """The second rows' mean less the first rows', on the same images; the interval counts images and trainings."""
+        points, resampled = self.measure(measure)
+        value = float(points[second].mean() - points[first].mean())
+        draws = resampled[:, second].mean(axis=1) - resampled[:, first].mean(axis=1)
+        found = estimate(value, draws, samples=min(self.samples.values()), span=(-1.0, 1.0))
+        if found is None:
+            raise UserError("The study holds an accuracy that is no number.")
+        return over_trainings(found, self.noise(measure), [len(first), len(second)])
+
     @property
     def shares(self) -> list[str]:
         """Shares of data in the order in which they were given."""
@@ -108,11 +129,13 @@ def measure_study(
     shifts: Sequence[ImageData] = (),
     suite: str | None = "imagenet-c",
     settings: EvaluationSettings | None = None,
+    reference: ReferenceChoice = "auto",
     listener: Listener | None = None,
 ) -> Study:
     """Measure every model on `data`, clean and under `suite`, and on each of `shifts`; kept cells are read.
 
-    `predictors` are the loaded models, in the order of `members`. Raises `UserError` for a cell that failed.
+    `predictors` are the loaded models, in the order of `members`; `reference` divides mCE. Raises `UserError` for a
+    cell that failed.
     """
     names = [predictor.name for predictor in predictors]
     if repeated := {name for name in names if names.count(name) > 1}:
@@ -132,15 +155,22 @@ def measure_study(
         if done.failed:
             raise UserError(f"{done.failed[0].cell.disturbance} could not be measured: {done.failed[0].reason}.")
         runs.append(done.runs)
-    return study_of(members, runs[0], dict(zip([shifted.name for shifted in shifts], runs[1:], strict=True)))
+    others = dict(zip([shifted.name for shifted in shifts], runs[1:], strict=True))
+    return study_of(members, runs[0], others, reference=reference)
 
 
-def study_of(members: Sequence[Member], runs: Sequence[Run], shifted: dict[str, tuple[Run, ...]]) -> Study:
+def study_of(
+    members: Sequence[Member],
+    runs: Sequence[Run],
+    shifted: dict[str, tuple[Run, ...]],
+    *,
+    reference: ReferenceChoice = "auto",
+) -> Study:
     """The study of stored runs: one run a member on the clean data, and one on each shifted set, in their order."""
     if not task_named(runs[0].protocol.task).counts_images:
         return _study_of_parts(members, runs, shifted)
     right = {"clean": np.stack([run.correct(["clean"])[0] for run in runs]).astype(np.float64)}
-    summaries = [summarise(run) for run in runs]
+    summaries = [summarise(run, reference=reference) for run in runs]
     if all(summary.grid.complete for summary in summaries):
         right["corrupted"] = np.stack([_mean_right(run, s) for run, s in zip(runs, summaries, strict=True)])
     for name, others in shifted.items():

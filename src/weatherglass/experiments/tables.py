@@ -1,10 +1,16 @@
 """What a card prints: the published table, the measured one beside it, slopes and findings, as text tables."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
 from weatherglass.experiments.card import Card
 from weatherglass.experiments.findings import Finding, Slope
 from weatherglass.experiments.published import PublishedTable, Value, published_table
 from weatherglass.experiments.study import Study, StudyRow
 from weatherglass.metrics.intervals import Estimate
+from weatherglass.metrics.trainings import TrainingNoise, over_trainings, training_noise
 from weatherglass.report.tables import TextTable
 
 
@@ -76,22 +82,27 @@ def beside_table(card: Card, study: Study) -> TextTable | None:
     if not card.tables:
         return None
     table = published_table(card.tables[0])
-    pairs = [(row, _row_named(table, row.member.family)) for row in study.rows]
-    columns: list[str] = ["model"]
+    trainings = _trainings(study)
+    several = len(trainings) < len(study.rows)
+    columns: list[str] = ["model", *(["trainings"] if several else [])]
     for key, name in card.columns.items():
         columns += [f"{key} paper", f"{key} ours", *([f"{key} difference"] if name != "memory" else [])]
     rows = []
-    for row, published in pairs:
-        cells: list[str] = [row.member.family]
+    for group in trainings:
+        first = group[0]
+        published = _row_named(table, first.member.family)
+        cells: list[str] = [first.member.family, *([str(len(group))] if several else [])]
         for key, name in card.columns.items():
+            paper = None if published is None else published.get(key)
             if name == "memory":
-                memory = "-" if row.memory is None else f"{row.memory:.0f} MiB"
-                cells += (_text(None if published is None else published.get(key)), memory)
-                continue
-            cells += _beside(None if published is None else published.get(key), measured(row, name))
+                cells += (_text(paper), "-" if first.memory is None else f"{first.memory:.0f} MiB")
+            else:
+                cells += _beside(paper, averaged(study, group, name))
         rows.append(tuple(cells))
-    unnamed = [row.member.family for row, published in pairs if published is None]
+    unnamed = [group[0].member.family for group in trainings if _row_named(table, group[0].member.family) is None]
     notes = [f"Paper: {card.data}. On other data the difference means nothing."]
+    if several:
+        notes.append("Several trainings of a row: their mean; intervals count images and trainings.")
     if unnamed:
         names = ", ".join(row_names(table))
         notes.append(f"Not in the table: {', '.join(unnamed)}. Its rows: {names}.")
@@ -111,8 +122,40 @@ def findings_table(findings: list[Finding]) -> TextTable:
         (f.claim, f.benchmark, f.measured, in_points(f.estimate) if f.estimate else "-", f.verdict) for f in findings
     ]
     columns = ("the paper says", "benchmark", "measured here", "points", "in this study")
-    notes = ("Points with 95 % intervals over images. One study of small models is an observation, no reproduction.",)
+    notes = (
+        "Points with 95 % intervals over images, and over trainings where a recipe was trained more than once. One "
+        "study of small models is an observation, no reproduction.",
+    )
     return TextTable("Claims", columns, tuple(rows), notes)
+
+
+def averaged(study: Study, rows: Sequence[StudyRow], name: str) -> Estimate | None:
+    """The mean of trainings of one recipe; see `measured` for `name`. None where one of them lacks it.
+
+    Their intervals over images are averaged as well (they saw the same images), and widened by the luck of training.
+    """
+    found = [measured(row, name) for row in rows]
+    whole = [one for one in found if one is not None]
+    if len(whole) < len(rows):
+        return None
+    value, low, high = np.mean([(one.value, one.low, one.high) for one in whole], axis=0).tolist()
+    return over_trainings(replace(whole[0], value=value, low=low, high=high), _noise(study, name), [len(rows)])
+
+
+def _noise(study: Study, name: str) -> TrainingNoise | None:
+    """Without what chance adds on so many images, where the study holds resamples of the measure."""
+    benchmark = name.removeprefix("shift:")
+    if benchmark in ("retention", *study.benchmarks):
+        return study.noise(benchmark)
+    found = [(row.recipe, one.value) for row in study.rows if (one := measured(row, name)) is not None]
+    values = np.array([value for _, value in found])
+    return training_noise(values, values[None], [recipe for recipe, _ in found])
+
+
+def _trainings(study: Study) -> list[list[StudyRow]]:
+    """The rows, those of one recipe together."""
+    recipes = dict.fromkeys(row.recipe for row in study.rows)
+    return [[row for row in study.rows if row.recipe == recipe] for recipe in recipes]
 
 
 def measured(row: StudyRow, name: str) -> Estimate | None:
