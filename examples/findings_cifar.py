@@ -2,36 +2,38 @@
 
     SHEETS=path/to/data python examples/findings_cifar.py --trained trained --store runs/study
 
-Measures every finished network that the store does not hold yet (clean and 19 corruptions at five severities on a
-class-balanced part of the test images; clean on the natural shift), then prints Markdown. Every rate comes with its
-interval over images; where there are several seeds, their mean and range stand in the table.
+Measures every finished network that the store does not hold yet (clean on all test images; clean and 19 corruptions
+at five severities on a class-balanced part of them; clean on the natural shift), then prints Markdown. Trainings of one
+recipe are averaged; intervals count images and, by the recipes that were trained more than once, the luck of training.
 """
 
 import argparse
-import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
-from train_study import STUDY
+from train_study import RECIPES
 
+from weatherglass.corruptions.suites import SUITES
 from weatherglass.data.load import load_data
-from weatherglass.evaluation.comparison import Comparison, compare
-from weatherglass.evaluation.estimates import Summary
 from weatherglass.evaluation.evaluate import EvaluationSettings, evaluate
 from weatherglass.evaluation.runs import Run
-from weatherglass.evaluation.summary import summarise
-from weatherglass.metrics.intervals import Estimate, wilson_interval
+from weatherglass.experiments.study import Member, Study, StudyRow, study_of
+from weatherglass.experiments.tables import averaged, in_points
+from weatherglass.metrics.intervals import Estimate
 from weatherglass.models.load import load_predictor
 from weatherglass.report.charts import MODEL_COLOURS, MUTED, write_chart
 from weatherglass.training.files import finished
 
 SHEETS = f"{Path(__file__).parent}/shared_sheets.py"
-REFERENCE = "resnet-micro"
+REFERENCE = "resnet-micro seed 0"
+ALL, SHIFT = "all test images", "shift"
 PAIRS = (
     ("vit-micro-deep", "fan-vit-micro"),
     ("vit-micro-deep", "fan-hybrid-micro"),
+    ("vit-micro-deep", "fan-vit-micro-constant"),
     ("fan-vit-micro-constant", "fan-vit-micro"),
     ("fan-vit-micro-se", "fan-vit-micro"),
     ("fan-vit-micro-sa", "fan-vit-micro"),
@@ -40,139 +42,146 @@ PAIRS = (
     ("resnet-micro", "resnet-micro-se"),
     ("resnet-micro", "fan-vit-micro"),
     ("resnet-micro", "fan-hybrid-micro"),
+    ("resnet-micro", "vit-micro-deep"),
+    ("vit-micro-plain", "vit-micro"),
+    ("vit-micro", "vit-micro-deep"),
+    ("vit-micro-deep", "vit-micro-distilled"),
+    *(("fan-vit-micro", f"fan-vit-micro-heads-{heads}") for heads in (1, 2, 10, 20)),
 )
 """What is compared with what, on the same images: does the second do better?"""
 
-Networks = dict[tuple[str, int], Path]
+
+@dataclass(frozen=True)
+class Findings:
+    """The same networks in the same order, under the 15 corruptions of ImageNet-C and under FAN's 17."""
+
+    fifteen: Study
+    seventeen: Study
 
 
-def trained(folder: Path) -> Networks:
-    """(recipe, seed) -> weights, in the order of the study."""
-    found = {}
-    for recipe in (*STUDY, "vit-micro-plain", "vit-micro-distilled"):
-        for place in sorted(folder.glob(f"{recipe}-seed*")):
-            if finished(place / "model.safetensors"):
-                found[recipe, int(place.name.rpartition("seed")[2])] = place / "model.safetensors"
-    return found
+def trained(folder: Path) -> list[Member]:
+    """Every finished training, recipe by recipe."""
+    return [
+        Member(str(place / "model.safetensors"), recipe)
+        for recipe in RECIPES
+        for place in sorted(folder.glob(f"{recipe}-seed[0-9]*"))
+        if finished(place / "model.safetensors")
+    ]
 
 
-def measured(
-    networks: Networks, store: Path, limit: int
-) -> tuple[dict[tuple[str, int], Run], dict[tuple[str, int], Run]]:
-    """The runs on the test images and on the natural shift; what the stores hold already is not measured again."""
+def measured(members: Sequence[Member], store: Path, limit: int) -> Findings:
+    """The studies of the networks; what the stores hold already is not measured again."""
+    names = [Path(member.spec).parent.name.replace("-seed", " seed ") for member in members]
+    predictors = [load_predictor(member.spec) for member in members]
+    for name, predictor in zip(names, predictors, strict=True):
+        predictor.name = name
     settings = EvaluationSettings(batch_size=128)
-    test = load_data(f"{SHEETS}:cifar10_test", limit=limit)
-    shift = load_data(f"{SHEETS}:natural_shift")
-    runs, shifted = {}, {}
-    for key, path in networks.items():
-        predictor = load_predictor(str(path))
-        predictor.name = f"{key[0]} seed {key[1]}"
-        runs[key] = evaluate(predictor, data=test, store=store / "test", suite="all", settings=settings).runs[0]
-        found = evaluate(predictor, data=shift, store=store / "shift", disturbances=["clean"], settings=settings)
-        shifted[key] = found.runs[0]
-    return runs, shifted
+    test, every, shift = (
+        load_data(f"{SHEETS}:cifar10_test", limit=limit),
+        load_data(f"{SHEETS}:cifar10_test"),
+        load_data(f"{SHEETS}:natural_shift"),
+    )
+    runs = evaluate(predictors, data=test, store=store / "test", suite="all", settings=settings).runs
+    clean = {
+        name: evaluate(predictors, data=data, store=store / folder, disturbances=["clean"], settings=settings).runs
+        for name, folder, data in ((ALL, "clean", every), (SHIFT, "shift", shift))
+    }
+    whole = runs[names.index(REFERENCE)] if REFERENCE in names else None
+    studies = [
+        study_of(members, [_under(run, suite) for run in runs], clean, reference=whole and _under(whole, suite))
+        for suite in ("imagenet-c", "fan17")
+    ]
+    return Findings(*studies)
 
 
-def facts(path: Path) -> tuple[int, float, int]:
-    """Parameters; accuracy on all test images after training, and their number."""
-    with safe_open(path, framework="pt") as file:
-        every = file.keys()
-        names = [name for name in every if "running_" not in name and "num_batches" not in name]
-        size = sum(int(np.prod(file.get_slice(name).get_shape())) for name in names)
-        scores = json.loads(file.metadata()["weatherglass.model"])["scores"]
-    return size, scores["accuracy"], int(scores["images"])
+def _under(run: Run, suite: str) -> Run:
+    """The run's cells, clean and of this suite."""
+    wanted = {"clean", *(f"{kind}@{severity:g}" for kind, severity in SUITES[suite].conditions)}
+    return replace(run, records={text: record for text, record in run.records.items() if text in wanted})
 
 
-def percent(found: Estimate | None, factor: float = 100) -> str:
-    if found is None:
-        return "-"
-    return f"{factor * found.value:.1f} [{factor * found.low:.1f}, {factor * found.high:.1f}]"
-
-
-def over_seeds(cells: list[str], values: list[float]) -> str:
-    """One seed: the value with its interval over images. Several: their mean and range."""
-    if len(values) == 1:
-        return cells[0]
-    return f"{np.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})"
-
-
-def table(
-    networks: Networks, summaries: dict[tuple[str, int], Summary], shifted: dict[tuple[str, int], Summary]
-) -> None:
-    print("| recipe | parameters | seeds | clean, 10,000 | corrupted, 15 | corrupted, 17 | retention | mCE | shift |")
-    print("|---|---:|---:|---|---|---|---|---|---|")
-    for recipe in dict.fromkeys(name for name, _ in networks):
-        seeds = [seed for name, seed in networks if name == recipe]
-        columns: list[list[tuple[str, float]]] = [[] for _ in range(6)]
-        for seed in seeds:
-            size, accuracy, images = facts(networks[recipe, seed])
-            low, high = wilson_interval(accuracy, images)
-            summary, shift = summaries[recipe, seed], shifted[recipe, seed]
-            suite15, suite17 = summary.suites["imagenet-c"], summary.suites["fan17"]
-            shown = [
-                (f"{100 * accuracy:.1f} [{100 * low:.1f}, {100 * high:.1f}]", 100 * accuracy),
-                (percent(suite15.corrupted), 100 * suite15.corrupted.value),
-                (percent(suite17.corrupted), 100 * suite17.corrupted.value),
-                (percent(suite15.retention), 100 * suite15.retention.value if suite15.retention else float("nan")),
-                (percent(summary.mce), 100 * summary.mce.value if summary.mce else float("nan")),
-                (percent(shift.top1), 100 * shift.top1.value if shift.top1 else float("nan")),
-            ]
-            for column, one in zip(columns, shown, strict=True):
-                column.append(one)
-        cells = [over_seeds([text for text, _ in column], [value for _, value in column]) for column in columns]
-        print(f"| {recipe} | {size / 1000:.0f} k | {len(seeds)} | {' | '.join(cells)} |")
-
-
-def families(summaries: dict[tuple[str, int], Summary]) -> None:
-    names = list(next(iter(summaries.values())).families)
-    print(f"\n| recipe, seed | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
-    for (recipe, seed), summary in summaries.items():
-        print(f"| {recipe}, {seed} | {' | '.join(percent(summary.families[name]) for name in names)} |")
-
-
-def difference(found: Comparison, metric: str) -> str:
-    one = found.aggregates[metric]
-    span = one.difference
-    return f"{100 * span.value:+.1f} [{100 * span.low:+.1f}, {100 * span.high:+.1f}] {one.verdict}"
-
-
-def comparisons(runs: dict[tuple[str, int], Run]) -> None:
-    print("\n| second against first | seed | clean | corrupted | retention |\n|---|---:|---|---|---|")
-    for first, second in PAIRS:
-        seeds = [{seed for name, seed in runs if name == one} for one in (first, second)]
-        for seed in sorted(seeds[0] & seeds[1]):
-            found = compare(runs[first, seed], runs[second, seed], reference=None)
-            cells = [difference(found, metric) for metric in ("top1", "corrupted", "retention")]
-            print(f"| {second} against {first} | {seed} | {' | '.join(cells)} |")
-
-
-def figure(networks: Networks, summaries: dict[tuple[str, int], Summary], output: Path) -> None:
-    """Clean and corrupted accuracy and what is kept, of every network and seed, with intervals over images."""
-    rows = []
-    for (recipe, seed), path in networks.items():
-        _, accuracy, images = facts(path)
-        low, high = wilson_interval(accuracy, images)
-        suite = summaries[recipe, seed].suites["imagenet-c"]
-        measures = {"clean": Estimate(accuracy, low, high), "corrupted": suite.corrupted, "retention": suite.retention}
-        rows += [
-            {"recipe": recipe, "measure": measure, "value": 100 * found.value}
-            | {"low": 100 * found.low, "high": 100 * found.high}
-            for measure, found in measures.items()
-            if found is not None
+def table(findings: Findings) -> None:
+    """One row a recipe."""
+    fifteen, seventeen = findings.fifteen, findings.seventeen
+    columns = ("parameters", "seeds", "clean, 10,000", "corrupted, 15", "corrupted, 17", "retention, 15", "mCE", SHIFT)
+    print(f"| recipe | {' | '.join(columns)} |\n|---|---:|---:|{'---|' * (len(columns) - 2)}")
+    for recipe, rows in _by_recipe(fifteen).items():
+        cells = [
+            averaged(fifteen, rows, ALL),
+            averaged(fifteen, rows, "corrupted"),
+            averaged(seventeen, _by_recipe(seventeen)[recipe], "corrupted"),
+            averaged(fifteen, rows, "retention"),
+            averaged(fifteen, rows, "mce"),
+            averaged(fifteen, rows, SHIFT),
         ]
-    order = sorted({recipe for recipe, _ in networks}, key=lambda name: -_mean(rows, name, "corrupted"))
-    panels = [_panel(rows, order, *panel) for panel in PANELS]
-    write_chart({"hconcat": panels, "data": {"values": rows}, "resolve": {"scale": {"color": "independent"}}}, output)
+        texts = ["-" if cell is None else cell.percent() for cell in cells]
+        print(f"| `{recipe}` | {rows[0].parameters / 1000:.0f} k | {len(rows)} | {' | '.join(texts)} |")
 
 
+def families(study: Study) -> None:
+    """One row a recipe: accuracy by family of corruptions."""
+    names = list(study.rows[0].summary.families)
+    print(f"\n| recipe | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+    for recipe, rows in _by_recipe(study).items():
+        means = [f"{100 * np.mean([row.summary.families[name].value for row in rows]):.1f}" for name in names]
+        print(f"| `{recipe}` | {' | '.join(means)} |")
+
+
+def comparisons(study: Study) -> None:
+    """One row a pair of recipes: differences in points."""
+    measures = (ALL, "corrupted", "retention", SHIFT)
+    print(f"\n| second against first | seeds | {' | '.join(measures)} |\n|---|---|{'---|' * len(measures)}")
+    for pair in PAIRS:
+        first, second = ([k for k, row in enumerate(study.rows) if row.member.family == recipe] for recipe in pair)
+        if first and second:
+            found = [study.difference(measure, first, second) for measure in measures]
+            cells = [f"{in_points(one)} {_verdict(one)}" for one in found]
+            print(f"| {pair[1]} against {pair[0]} | {len(second)}, {len(first)} | {' | '.join(cells)} |")
+    noises = [(measure, study.noise(measure)) for measure in measures]
+    for measure, noise in noises:
+        if noise is not None:
+            print(f"\n{measure}: trainings of a recipe deviate by {100 * noise.deviation:.2f} points ({noise.degrees})")
+
+
+def _verdict(found: Estimate) -> str:
+    if found.low <= 0 <= found.high:
+        return "cannot be told apart"
+    return "better" if found.value > 0 else "worse"
+
+
+def _by_recipe(study: Study) -> dict[str, list[StudyRow]]:
+    rows: dict[str, list[StudyRow]] = {}
+    for row in study.rows:
+        rows.setdefault(row.member.family, []).append(row)
+    return rows
+
+
+SHOWN: dict[str, Callable[[StudyRow], Estimate | None]] = {
+    "clean": lambda row: row.accuracy[ALL],
+    "corrupted": lambda row: row.accuracy["corrupted"],
+    "retention": lambda row: row.summary.retention,
+}
 PANELS = ((("clean", "corrupted"), "accuracy, %"), (("retention",), "retention, %"))
 
 
-def _mean(rows: list[dict[str, Any]], recipe: str, measure: str) -> float:
-    return float(np.mean([row["value"] for row in rows if (row["recipe"], row["measure"]) == (recipe, measure)]))
+def figure(study: Study, output: Path) -> None:
+    """Clean and corrupted accuracy and what is kept, of every training, with intervals over images."""
+    rows: list[dict[str, Any]] = [
+        {"recipe": row.member.family, "measure": measure, "value": 100 * found.value}
+        | {"low": 100 * found.low, "high": 100 * found.high}
+        for row in study.rows
+        for measure, read in SHOWN.items()
+        if (found := read(row)) is not None
+    ]
+    corrupted = {
+        name: np.mean([row.accuracy["corrupted"].value for row in own]) for name, own in _by_recipe(study).items()
+    }
+    order = sorted(corrupted, key=lambda name: -corrupted[name])
+    panels = [_panel(order, *panel) for panel in PANELS]
+    write_chart({"hconcat": panels, "data": {"values": rows}, "resolve": {"scale": {"color": "independent"}}}, output)
 
 
-def _panel(rows: list[dict[str, Any]], order: list[str], measures: tuple[str, ...], title: str) -> dict[str, Any]:
+def _panel(order: list[str], measures: tuple[str, ...], title: str) -> dict[str, Any]:
     axis = {"title": None} if len(measures) > 1 else None
     legend = {"title": None, "orient": "top"} if len(measures) > 1 else None
     colour = {"domain": list(measures), "range": [MUTED, MODEL_COLOURS[1]] if legend else [MODEL_COLOURS[0]]}
@@ -199,19 +208,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--trained", type=Path, default=Path("trained"))
     parser.add_argument("--store", type=Path, default=Path("runs/study"))
-    parser.add_argument("--limit", type=int, default=1000, help="test images, balanced over classes")
+    parser.add_argument("--limit", type=int, default=1000, help="test images under corruption, balanced over classes")
     parser.add_argument("--figure", type=Path, help="also draw the networks side by side: .png, .svg, .pdf, .html")
     arguments = parser.parse_args()
-    networks = trained(arguments.trained)
-    runs, shifted = measured(networks, arguments.store, arguments.limit)
-    summaries = {
-        (recipe, seed): summarise(run, reference=runs.get((REFERENCE, 0))) for (recipe, seed), run in runs.items()
-    }
-    table(networks, summaries, {key: summarise(run) for key, run in shifted.items()})
-    families(summaries)
-    comparisons(runs)
+    members = trained(arguments.trained)
+    if not members:
+        parser.error(f"{arguments.trained} holds no finished training; see train_study.py")
+    findings = measured(members, arguments.store, arguments.limit)
+    table(findings)
+    families(findings.fifteen)
+    comparisons(findings.fifteen)
     if arguments.figure:
-        figure(networks, summaries, arguments.figure)
+        figure(findings.fifteen, arguments.figure)
 
 
 if __name__ == "__main__":

@@ -29,11 +29,27 @@ STUDY = (
     "fan-swin-micro",
     "resnet-micro-se",
 )
+"""Families with and without FAN, and forms of channel attention."""
+
+RECIPES = (
+    *STUDY,
+    *(f"fan-vit-micro-heads-{heads}" for heads in (1, 2, 10, 20)),
+    *("vit-micro-plain", "vit-micro-distilled"),
+    *(f"vit-micro-only-{part}" for part in ("policy", "erasing", "mixing", "averaging")),
+    *("resnet-micro-plain", "resnet-micro-strided"),
+)
+"""And the ablations: heads at a fixed width, tricks of training, tricks of ResNet."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("recipes", nargs="*", default=STUDY, metavar="RECIPE", help=" ".join(STUDY))
+    parser.add_argument(
+        "recipes",
+        nargs="*",
+        default=STUDY,
+        metavar="RECIPE",
+        help=f"default: {' '.join(STUDY)}; also: {' '.join(RECIPES[len(STUDY) :])}",
+    )
     parser.add_argument("--output", type=Path, default=Path("trained"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of weatherglass train")

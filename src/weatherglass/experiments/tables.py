@@ -1,7 +1,6 @@
 """What a card prints: the published table, the measured one beside it, slopes and findings, as text tables."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -139,7 +138,9 @@ def averaged(study: Study, rows: Sequence[StudyRow], name: str) -> Estimate | No
     if len(whole) < len(rows):
         return None
     value, low, high = np.mean([(one.value, one.low, one.high) for one in whole], axis=0).tolist()
-    return over_trainings(replace(whole[0], value=value, low=low, high=high), _noise(study, name), [len(rows)])
+    methods = {one.method for one in whole}
+    method = methods.pop() if len(methods) == 1 else "bootstrap"  # one of them may be the reference of its own mCE
+    return over_trainings(Estimate(value, low, high, method), _noise(study, name), [len(rows)])
 
 
 def _noise(study: Study, name: str) -> TrainingNoise | None:
