@@ -33,7 +33,7 @@ STUDY = (
 
 RECIPES = (
     *STUDY,
-    *(f"fan-vit-micro-heads-{heads}" for heads in (1, 2, 10, 20)),
+    *(f"fan-vit-micro-{kind}-{heads}" for kind in ("heads", "token-heads") for heads in (1, 2, 10, 20)),
     *("vit-micro-plain", "vit-micro-distilled"),
     *(f"vit-micro-only-{part}" for part in ("policy", "erasing", "mixing", "averaging")),
     *("resnet-micro-plain", "resnet-micro-strided"),

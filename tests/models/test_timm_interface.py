@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import pytest
 import timm
@@ -243,3 +244,24 @@ def test_compiles_without_graph_breaks(name: str) -> None:
     with torch.no_grad():
         torch.testing.assert_close(compiled(images()), model(images()), atol=1e-5, rtol=1e-5)
     torch._dynamo.reset()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("fan_vit_micro_32", {"heads": 7}),
+        ("fan_vit_micro_32", {"channel_heads": 3}),
+        ("fan_swin_micro_32", {"heads": (1, 2, 3)}),
+        ("vit_micro_32", {"heads": (0,)}),
+    ],
+)
+def test_heads_that_do_not_divide_the_width_are_named(name: str, arguments: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=f"{next(iter(arguments))}=. does not divide the width"):
+        timm.create_model(name, **arguments)
+
+
+def test_channel_heads_group_the_channel_attention_alone() -> None:
+    both, tokens = (timm.create_model("fan_vit_micro_32", heads=2, channel_heads=each) for each in (None, 5))
+    assert [block.attn.heads for block in tokens.blocks] == [2] * 5
+    assert [len(block.mlp.temperature) for block in tokens.blocks] == [5] * 5
+    assert [len(block.mlp.temperature) for block in both.blocks] == [2] * 5

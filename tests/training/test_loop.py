@@ -88,6 +88,34 @@ def test_an_interrupted_run_equals_one_that_was_not(
     assert_equal(run(small(), tmp_path, workers=workers), whole)
 
 
+FAILING = """
+import torch
+from recipes_small import small
+from weatherglass.data.load import load_data
+from weatherglass.training.classification import Classification
+from weatherglass.training.distributed import Group
+from weatherglass.training.loop import train
+from weatherglass.training.progress import Listener
+
+class Fails(Listener):
+    def stepped(self, training, pace):
+        raise RuntimeError("a mistake of ours")
+
+if __name__ == "__main__":
+    objective = Classification(small(), load_data("digits:train", limit=70), None)
+    train(small(), objective, FOLDER, group=Group(0, 1, torch.device("cpu")), workers=2, listener=Fails())
+"""
+
+
+def test_an_error_ends_the_processes_that_load_samples_too(tmp_path: Path) -> None:
+    script = tmp_path / "failing.py"
+    script.write_text(FAILING.replace("FOLDER", repr(str(tmp_path / "run"))))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("a mistake of ours")
+
+
 def test_training_leaves_the_callers_random_numbers_and_signals_alone(tmp_path: Path) -> None:
     handler, state = signal.getsignal(signal.SIGTERM), torch.get_rng_state()
     run(small(schedule=Schedule(epochs=1, warmup=0)), tmp_path)

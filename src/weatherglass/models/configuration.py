@@ -3,8 +3,11 @@
 The records are the rows of the table in `names.py`; the networks read them and nothing else.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from weatherglass.errors import UserError
 
 ChannelProcessing = Literal["eca", "eca_paper", "se", "sa", "constant", "mlp"]
 """What follows the token mixing of a FAN block (FAN section 2.3, table 6), see `channel_attention.py`:
@@ -51,6 +54,8 @@ class FanConfig:
     heads: int
     stem: ConvolutionStem | ConvNeXtStem = ConvolutionStem()
     channel_processing: ChannelProcessing = "eca"
+    channel_heads: int | None = None
+    """Groups of the channel processing, which divide the width; None: as many as heads, as published."""
     mlp_ratio: float = 4.0
     class_depth: int = 2
     """Class-attention blocks on top."""
@@ -61,6 +66,12 @@ class FanConfig:
     lack this pairing; False reproduces them."""
     head_init_scale: float = 1.0
     """Factor on the freshly initialised classifier weights."""
+
+    def __post_init__(self) -> None:
+        stages = [(self.width, self.heads), *([self.last_stage[1:]] if self.last_stage else [])]
+        _check_heads(stages, "heads")
+        if self.channel_heads is not None:
+            _check_heads([(width, self.channel_heads) for width, _ in stages], "channel_heads")
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,9 @@ class SwinConfig:
     mlp_ratio: float = 4.0
     plain_stages: int = 1
     """Stages at the end that keep the plain MLP."""
+
+    def __post_init__(self) -> None:
+        _check_heads([(self.width * 2**stage, heads) for stage, heads in enumerate(self.heads)], "heads")
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,12 @@ class PlainConfig:
     patch: int = 4
     window: int = 4
 
+    def __post_init__(self) -> None:
+        widths = (
+            self.widths if len(self.widths) > 1 else [self.widths[0] * 2**stage for stage in range(len(self.heads))]
+        )
+        _check_heads(zip(widths, self.heads, strict=False), "heads")
+
 
 @dataclass(frozen=True)
 class RvtConfig:
@@ -118,3 +138,9 @@ class StrongResNetConfig:
     depths: tuple[int, ...] = (3, 4, 6, 3)
     shortcut_kernel: int = 3
     """3 reads "strided convolution" as a 3x3 one in the shortcut (50 M parameters); 1 is the usual one (28 M)."""
+
+
+def _check_heads(stages: Iterable[tuple[int, int]], name: str) -> None:
+    for width, heads in stages:
+        if heads < 1 or width % heads:
+            raise UserError(f"{name}={heads} does not divide the width {width}: every head has as many channels.")

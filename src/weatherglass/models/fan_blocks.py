@@ -34,7 +34,12 @@ class FanBlock(nn.Module):
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = channel_processing(
-            config.channel_processing, width, heads, int(width * config.mlp_ratio), drop=drop, attn_drop=attn_drop
+            config.channel_processing,
+            width,
+            config.channel_heads or heads,
+            int(width * config.mlp_ratio),
+            drop=drop,
+            attn_drop=attn_drop,
         )
         self.downsample = None if downsample_to is None else TokenDownsample(width, downsample_to)
 

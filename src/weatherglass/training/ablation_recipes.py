@@ -22,6 +22,7 @@ def ablation_recipes(base: Recipe) -> tuple[Recipe, ...]:
     bare = replace(plain, network=_SHALLOW)
     return (
         *(_heads(base, heads) for heads in HEADS),
+        *(_token_heads(base, heads) for heads in HEADS),
         replace(
             bare,
             name="vit-micro-plain",
@@ -76,4 +77,13 @@ def _heads(base: Recipe, heads: int) -> Recipe:
         name=f"fan-vit-micro-heads-{heads}",
         summary=f"FAN-ViT, 5 blocks of width 80, {heads} head{'s' if heads > 1 else ''} of {channels} channels",
         network=Network("fan_vit_micro_32", {"heads": heads}),
+    )
+
+
+def _token_heads(base: Recipe, heads: int) -> Recipe:
+    return replace(
+        _heads(base, heads),
+        name=f"fan-vit-micro-token-heads-{heads}",
+        summary=f"FAN-ViT, 5 blocks of width 80, {heads} head{'s' if heads > 1 else ''} of tokens and 5 of channels",
+        network=Network("fan_vit_micro_32", {"heads": heads, "channel_heads": 5}),
     )

@@ -15,7 +15,7 @@ from weatherglass.models.described import build_network
 from weatherglass.models.initialisation import seeded_initialisation
 from weatherglass.models.predictor import logits_of
 from weatherglass.training.distillation import distilled_loss
-from weatherglass.training.interruption import leave_stopping_to_the_trainer
+from weatherglass.training.interruption import loading_process
 from weatherglass.training.objective import Objective
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.samples import AugmentedImages, seeded_libraries
@@ -80,7 +80,7 @@ class Classification(Objective[LabelledImages]):
             images,
             batch_size=250,
             num_workers=workers,
-            worker_init_fn=leave_stopping_to_the_trainer,
+            worker_init_fn=loading_process(),
             generator=torch.Generator(),
         )
         for pixels, labels in loaded:

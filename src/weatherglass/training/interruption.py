@@ -4,11 +4,18 @@ A terminal sends Ctrl-C, and a scheduler SIGTERM, to the processes that load sam
 process that trains: the death of one of them would raise an error in the middle of its step.
 """
 
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ctypes import c_bool
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.sharedctypes import RawValue
 from types import FrameType
+
+_ended = RawValue(c_bool, True)
+"""Whether no training runs in this process; the processes that load samples see it too."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -37,21 +44,27 @@ def stop_requests() -> Iterator[StopRequest]:
     except ValueError:  # not the main thread: whoever started it deals with signals
         yield stop
         return
+    _ended.value = False
     try:
         yield stop
     finally:
+        _ended.value = True
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def leave_stopping_to_the_trainer(worker: int) -> None:
-    """Let this process, number `worker` of those that load samples, outlive a request to stop the whole group.
+def loading_process() -> Callable[[int], None]:
+    """What a process that loads samples calls first, as `worker_init_fn`, to outlive a stop of the whole group.
 
-    A second SIGTERM ends it: that is how a loader that hangs is got rid of.
+    Once the training has ended, for whatever reason, SIGTERM ends it: that is how its parent gets rid of it.
     """
+    return partial(_leave_stopping_to_the_trainer, _ended)
+
+
+def _leave_stopping_to_the_trainer(ended: c_bool, worker: int) -> None:
+    def note(signum: int, frame: FrameType | None) -> None:
+        if ended.value:
+            os._exit(0)
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _pass_over_once)
-
-
-def _pass_over_once(signum: int, frame: FrameType | None) -> None:
-    signal.signal(signum, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, note)

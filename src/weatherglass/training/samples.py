@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from weatherglass.errors import UserError
 from weatherglass.randomness import Draws
-from weatherglass.training.interruption import leave_stopping_to_the_trainer
+from weatherglass.training.interruption import loading_process
 from weatherglass.training.recipe import Recipe
 from weatherglass.types import ImageData
 
@@ -168,7 +168,7 @@ def loader(dataset: Dataset[Any], batches: Sequence[Sequence[Place]], collate: A
         num_workers=workers,
         collate_fn=collate,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=leave_stopping_to_the_trainer,
+        worker_init_fn=loading_process(),
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # or it would draw from the global one
     )
