@@ -138,8 +138,8 @@ def averaged(study: Study, rows: Sequence[StudyRow], name: str) -> Estimate | No
     if len(whole) < len(rows):
         return None
     value, low, high = np.mean([(one.value, one.low, one.high) for one in whole], axis=0).tolist()
-    methods = {one.method for one in whole}
-    method = methods.pop() if len(methods) == 1 else "bootstrap"  # one of them may be the reference of its own mCE
+    # One of them may be the reference of its own mCE, which is exact.
+    method = whole[0].method if len({one.method for one in whole}) == 1 else "bootstrap"
     return over_trainings(Estimate(value, low, high, method), _noise(study, name), [len(rows)])
 
 

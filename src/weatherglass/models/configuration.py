@@ -115,10 +115,10 @@ class PlainConfig:
     window: int = 4
 
     def __post_init__(self) -> None:
-        widths = (
-            self.widths if len(self.widths) > 1 else [self.widths[0] * 2**stage for stage in range(len(self.heads))]
-        )
-        _check_heads(zip(widths, self.heads, strict=False), "heads")
+        stages = list(zip(self.widths, self.heads, strict=False))  # a ResNet has no heads
+        if self.family == "swin":
+            stages = [(self.widths[0] * 2**stage, heads) for stage, heads in enumerate(self.heads)]
+        _check_heads(stages, "heads")
 
 
 @dataclass(frozen=True)
