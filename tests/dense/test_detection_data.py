@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from weatherglass.data.detection import ReclassedObjects
 from weatherglass.data.load import load_data
 from weatherglass.data.validate import validate_folder
 from weatherglass.errors import UnusableAnnotation, UserError
+from weatherglass.training.detection import Detection
+from weatherglass.training.recipes import RECIPES
 from weatherglass.types import DetectionData, Predictor
 
 
@@ -99,6 +102,19 @@ def test_boxes_that_cannot_be_used(tmp_path: Path, box: list[float], words: str)
     with pytest.raises(UnusableAnnotation, match=words):
         data.objects(0)
     assert validate_folder("coco", str(tmp_path))[0].kind == "unusable"
+
+
+def test_training_leaves_out_boxes_without_area_and_says_so(tmp_path: Path) -> None:
+    file = coco_file(tmp_path, annotation(1), annotation(2, bbox=[1, 1, 0, 2]))
+    data = loaded(f"coco:{file}")
+    micro = RECIPES["mask-rcnn-convnext-micro"]
+    backbone = micro.network.name.partition("/")[2]
+    learned = Detection(replace(micro, network=replace(micro.network, name=f"faster-rcnn/{backbone}")), data, None)
+    assert [len(learned.training.boxes(index)) for index in range(2)] == [1, 0]
+    assert learned.remarks == (
+        "1 of 2 objects cannot be learned from and are left out, e.g. annotation 2 of a.png in "
+        f"{file}: its box has x 1 to 1 and y 1 to 3: it has no area.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,8 @@ def terminal() -> "Listener":
                     f"Note: averaging.decay={memory:g} remembers {1 / (1 - memory):,.0f} of {steps:,} steps: the "
                     "average will hold much of the untrained network. Lower it, or set it to 0."
                 )
+            for remark in training.objective.remarks:
+                click.echo(f"Note: {remark}")
             if training.step:
                 click.echo(f"going on after step {training.step:,} (epoch {training.epoch} of {recipe.epochs} is done)")
 

@@ -127,6 +127,16 @@ class BoxedImages(DetectionData):
     def _location(self, annotated: AnnotatedImage, one: Annotation) -> str:
         return f"{one.name} of {annotated.file} in {self.source}"
 
+    def without(self, names: Mapping[str, str]) -> "BoxedImages":
+        """The same without the annotations of these places, the keys of `unusable_annotations`."""
+        images = tuple(
+            replace(
+                image, annotations=tuple(one for one in image.annotations if self._location(image, one) not in names)
+            )
+            for image in self.images
+        )
+        return replace(self, images=images)
+
     def select(self, indices: Sequence[int], selection: str) -> "BoxedImages":
         return replace(self, images=tuple(self.images[i] for i in indices), selection=selection)
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from weatherglass.data.detection import BoxedImages, unusable_annotations
 from weatherglass.errors import UserError
 from weatherglass.models.detection_predictor import INSIDE, DetectionPredictor
 from weatherglass.models.detector import Detector, build_named_detector
@@ -47,6 +48,15 @@ class Detection(Objective[BoxedBatch]):
         assert isinstance(data, DetectionData)
         assert validation is None or isinstance(validation, DetectionData)
         check_same_classes(data, validation)
+        if isinstance(data, BoxedImages) and (unusable := unusable_annotations(data)):
+            # COCO's training images come with boxes without area. Whoever learns from them leaves those out.
+            drawn = sum(len(image.annotations) for image in data.images)
+            where, why = next(iter(unusable.items()))
+            self.remarks = (
+                f"{len(unusable)} of {drawn} objects cannot be learned from and are left out, e.g. annotation {where}: "
+                f"{why}.",
+            )
+            data = data.without(unusable)
         super().__init__(recipe, data, validation, INSIDE)
         self.masks = method.masks
         self.training = data

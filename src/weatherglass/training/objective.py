@@ -23,6 +23,8 @@ class Objective(ABC, Generic[Batch]):
 
     dataset: Dataset[Any]
     """`dataset[place]` is one augmented sample, a function of the place and the recipe's seed alone."""
+    remarks: tuple[str, ...] = ()
+    """What whoever starts the training should know of the data."""
 
     def __init__(
         self, recipe: Recipe, data: ImageData, validation: ImageData | None, preprocessing: Preprocessing
