@@ -18,7 +18,7 @@ from weatherglass.experiments.findings import findings_of
 from weatherglass.experiments.memory import training_memory
 from weatherglass.experiments.published import published_table
 from weatherglass.experiments.study import Member, Study, study_of
-from weatherglass.experiments.tables import beside_table, row_names
+from weatherglass.experiments.tables import averaged, beside_table, row_names
 from weatherglass.experiments.trained import trained_members
 from weatherglass.training.recipes import RECIPES
 
@@ -94,6 +94,22 @@ def test_claims_and_tables_count_the_luck_of_training(tmp_path: Path) -> None:
     means = [made.points["clean"][0], made.points["clean"][1:].mean()]
     assert [text.split(" ")[0] for text in ours] == [f"{100 * mean:.1f}" for mean in means]
     assert any("count images and trainings" in note for note in beside.notes)
+
+
+def test_mce_of_trainings_by_a_run_that_is_one_of_them(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    rates = {"B": 0.5, "B#2": 0.6}
+    runs = [put_run(store, name, full_grid(100, 0.8, rate, k)) for k, (name, rate) in enumerate(rates.items())]
+    made = study_of([Member(run.model, "B") for run in runs], runs, {}, reference=runs[0])
+    each = [row.summary.mce for row in made.rows]
+    assert each[0] is not None
+    assert each[1] is not None
+    assert (each[0].value, each[0].method) == (1.0, "exact")
+    mean = averaged(made, made.rows, "mce")
+    assert mean is not None
+    assert mean.value == pytest.approx((1 + each[1].value) / 2)
+    assert mean.low < each[1].low < mean.value < mean.high
+    assert "[" in mean.percent()
 
 
 def test_memory_stands_beside_the_papers(tmp_path: Path) -> None:
