@@ -25,6 +25,7 @@ from weatherglass.experiments.tables import averaged, in_points
 from weatherglass.metrics.intervals import Estimate
 from weatherglass.models.load import load_predictor
 from weatherglass.report.charts import MODEL_COLOURS, MUTED, write_chart
+from weatherglass.training.ablation_recipes import HEADS
 from weatherglass.training.files import finished
 
 SHEETS = f"{Path(__file__).parent}/shared_sheets.py"
@@ -46,7 +47,7 @@ PAIRS = (
     ("vit-micro-plain", "vit-micro"),
     ("vit-micro", "vit-micro-deep"),
     ("vit-micro-deep", "vit-micro-distilled"),
-    *(("fan-vit-micro", f"fan-vit-micro-heads-{heads}") for heads in (1, 2, 10, 20)),
+    *(("fan-vit-micro", f"fan-vit-micro-heads-{heads}") for heads in HEADS),
 )
 """What is compared with what, on the same images: does the second do better?"""
 
@@ -87,11 +88,11 @@ def measured(members: Sequence[Member], store: Path, limit: int) -> Findings:
         for name, folder, data in ((ALL, "clean", every), (SHIFT, "shift", shift))
     }
     whole = runs[names.index(REFERENCE)] if REFERENCE in names else None
-    studies = [
-        study_of(members, [_under(run, suite) for run in runs], clean, reference=whole and _under(whole, suite))
-        for suite in ("imagenet-c", "fan17")
-    ]
-    return Findings(*studies)
+    fifteen = [_under(run, "imagenet-c") for run in runs]
+    return Findings(
+        study_of(members, fifteen, clean, reference=whole and _under(whole, "imagenet-c")),
+        study_of(members, [_under(run, "fan17") for run in runs], {}),
+    )
 
 
 def _under(run: Run, suite: str) -> Run:
@@ -105,26 +106,26 @@ def table(findings: Findings) -> None:
     fifteen, seventeen = findings.fifteen, findings.seventeen
     columns = ("parameters", "seeds", "clean, 10,000", "corrupted, 15", "corrupted, 17", "retention, 15", "mCE", SHIFT)
     print(f"| recipe | {' | '.join(columns)} |\n|---|---:|---:|{'---|' * (len(columns) - 2)}")
-    for recipe, rows in _by_recipe(fifteen).items():
+    for rows, wider in zip(fifteen.trainings, seventeen.trainings, strict=True):
         cells = [
             averaged(fifteen, rows, ALL),
             averaged(fifteen, rows, "corrupted"),
-            averaged(seventeen, _by_recipe(seventeen)[recipe], "corrupted"),
+            averaged(seventeen, wider, "corrupted"),
             averaged(fifteen, rows, "retention"),
             averaged(fifteen, rows, "mce"),
             averaged(fifteen, rows, SHIFT),
         ]
         texts = ["-" if cell is None else cell.percent() for cell in cells]
-        print(f"| `{recipe}` | {rows[0].parameters / 1000:.0f} k | {len(rows)} | {' | '.join(texts)} |")
+        print(f"| `{rows[0].member.family}` | {rows[0].parameters / 1000:.0f} k | {len(rows)} | {' | '.join(texts)} |")
 
 
 def families(study: Study) -> None:
     """One row a recipe: accuracy by family of corruptions."""
     names = list(study.rows[0].summary.families)
     print(f"\n| recipe | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
-    for recipe, rows in _by_recipe(study).items():
+    for rows in study.trainings:
         means = [f"{100 * np.mean([row.summary.families[name].value for row in rows]):.1f}" for name in names]
-        print(f"| `{recipe}` | {' | '.join(means)} |")
+        print(f"| `{rows[0].member.family}` | {' | '.join(means)} |")
 
 
 def comparisons(study: Study) -> None:
@@ -149,13 +150,6 @@ def _verdict(found: Estimate) -> str:
     return "better" if found.value > 0 else "worse"
 
 
-def _by_recipe(study: Study) -> dict[str, list[StudyRow]]:
-    rows: dict[str, list[StudyRow]] = {}
-    for row in study.rows:
-        rows.setdefault(row.member.family, []).append(row)
-    return rows
-
-
 SHOWN: dict[str, Callable[[StudyRow], Estimate | None]] = {
     "clean": lambda row: row.accuracy[ALL],
     "corrupted": lambda row: row.accuracy["corrupted"],
@@ -174,7 +168,7 @@ def figure(study: Study, output: Path) -> None:
         if (found := read(row)) is not None
     ]
     corrupted = {
-        name: np.mean([row.accuracy["corrupted"].value for row in own]) for name, own in _by_recipe(study).items()
+        rows[0].member.family: np.mean([row.accuracy["corrupted"].value for row in rows]) for rows in study.trainings
     }
     order = sorted(corrupted, key=lambda name: -corrupted[name])
     panels = [_panel(order, *panel) for panel in PANELS]

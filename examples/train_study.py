@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from weatherglass.training.ablation_recipes import HEADS
 from weatherglass.training.files import finished
 
 HERE = Path(__file__).parent
@@ -33,7 +34,7 @@ STUDY = (
 
 RECIPES = (
     *STUDY,
-    *(f"fan-vit-micro-{kind}-{heads}" for kind in ("heads", "token-heads") for heads in (1, 2, 10, 20)),
+    *(f"fan-vit-micro-{kind}-{heads}" for kind in ("heads", "token-heads") for heads in HEADS),
     *("vit-micro-plain", "vit-micro-distilled"),
     *(f"vit-micro-only-{part}" for part in ("policy", "erasing", "mixing", "averaging")),
     *("resnet-micro-plain", "resnet-micro-strided"),

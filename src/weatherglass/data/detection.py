@@ -127,12 +127,10 @@ class BoxedImages(DetectionData):
     def _location(self, annotated: AnnotatedImage, one: Annotation) -> str:
         return f"{one.name} of {annotated.file} in {self.source}"
 
-    def without(self, names: Mapping[str, str]) -> "BoxedImages":
-        """The same without the annotations of these places, the keys of `unusable_annotations`."""
+    def usable(self) -> "BoxedImages":
+        """The same without the annotations that `unusable_annotations` names."""
         images = tuple(
-            replace(
-                image, annotations=tuple(one for one in image.annotations if self._location(image, one) not in names)
-            )
+            replace(image, annotations=tuple(one for one in image.annotations if not unusable_box(one.box, image.size)))
             for image in self.images
         )
         return replace(self, images=images)

@@ -95,6 +95,12 @@ class Study:
             ]
         return self.points[name], self.resampled[name]
 
+    @property
+    def trainings(self) -> list[list[StudyRow]]:
+        """The rows, those of one recipe together."""
+        recipes = dict.fromkeys(row.recipe for row in self.rows)
+        return [[row for row in self.rows if row.recipe == recipe] for recipe in recipes]
+
     def noise(self, measure: str) -> TrainingNoise | None:
         """How far trainings of one recipe lie apart in `measure`; None where every recipe was trained once."""
         return training_noise(*self.measure(measure), [row.recipe for row in self.rows])

@@ -81,7 +81,7 @@ def beside_table(card: Card, study: Study) -> TextTable | None:
     if not card.tables:
         return None
     table = published_table(card.tables[0])
-    trainings = _trainings(study)
+    trainings = study.trainings
     several = len(trainings) < len(study.rows)
     columns: list[str] = ["model", *(["trainings"] if several else [])]
     for key, name in card.columns.items():
@@ -151,12 +151,6 @@ def _noise(study: Study, name: str) -> TrainingNoise | None:
     found = [(row.recipe, one.value) for row in study.rows if (one := measured(row, name)) is not None]
     values = np.array([value for _, value in found])
     return training_noise(values, values[None], [recipe for recipe, _ in found])
-
-
-def _trainings(study: Study) -> list[list[StudyRow]]:
-    """The rows, those of one recipe together."""
-    recipes = dict.fromkeys(row.recipe for row in study.rows)
-    return [[row for row in study.rows if row.recipe == recipe] for recipe in recipes]
 
 
 def measured(row: StudyRow, name: str) -> Estimate | None:

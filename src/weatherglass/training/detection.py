@@ -56,7 +56,7 @@ class Detection(Objective[BoxedBatch]):
                 f"{len(unusable)} of {drawn} objects cannot be learned from and are left out, e.g. annotation {where}: "
                 f"{why}.",
             )
-            data = data.without(unusable)
+            data = data.usable()
         super().__init__(recipe, data, validation, INSIDE)
         self.masks = method.masks
         self.training = data
