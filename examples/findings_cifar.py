@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from train_study import RECIPES
+from train_study import PARTS, RECIPES
 
 from weatherglass.corruptions.suites import SUITES
 from weatherglass.data.load import load_data
@@ -31,25 +31,71 @@ from weatherglass.training.files import finished
 SHEETS = f"{Path(__file__).parent}/shared_sheets.py"
 REFERENCE = "resnet-micro seed 0"
 ALL, SHIFT = "all test images", "shift"
-PAIRS = (
-    ("vit-micro-deep", "fan-vit-micro"),
-    ("vit-micro-deep", "fan-hybrid-micro"),
-    ("vit-micro-deep", "fan-vit-micro-constant"),
-    ("fan-vit-micro-constant", "fan-vit-micro"),
-    ("fan-vit-micro-se", "fan-vit-micro"),
-    ("fan-vit-micro-sa", "fan-vit-micro"),
-    ("swin-micro", "fan-swin-micro"),
-    ("convnext-micro", "fan-convnext-micro"),
-    ("resnet-micro", "resnet-micro-se"),
-    ("resnet-micro", "fan-vit-micro"),
-    ("resnet-micro", "fan-hybrid-micro"),
-    ("resnet-micro", "vit-micro-deep"),
-    ("vit-micro-plain", "vit-micro"),
-    ("vit-micro", "vit-micro-deep"),
-    ("vit-micro-deep", "vit-micro-distilled"),
-    *(("fan-vit-micro", f"fan-vit-micro-heads-{heads}") for heads in HEADS),
+MEASURES = (ALL, "corrupted", "retention", SHIFT)
+
+
+@dataclass(frozen=True)
+class Section:
+    """Recipes that answer one question together."""
+
+    title: str
+    recipes: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    """What is compared with what, on the same images: does the second do better?"""
+    families: bool = False
+    """Also by family of corruptions?"""
+
+
+def _against_fan(kind: str) -> Section:
+    recipes = [f"fan-vit-micro-{kind}-{heads}" for heads in HEADS]
+    # Five heads, in the middle of the sweep, are fan-vit-micro itself.
+    order = sorted([("fan-vit-micro", 5), *zip(recipes, HEADS, strict=True)], key=lambda named: named[1])
+    title = "Heads at a fixed width" if kind == "heads" else "Heads of the tokens alone"
+    return Section(title, tuple(name for name, _ in order), tuple(("fan-vit-micro", recipe) for recipe in recipes))
+
+
+SECTIONS = (
+    Section(
+        "Families, and forms of channel attention",
+        (
+            *("fan-vit-micro-se", "fan-vit-micro-constant", "fan-vit-micro", "fan-vit-micro-sa", "fan-hybrid-micro"),
+            *("vit-micro-deep", "vit-micro", "fan-swin-micro", "swin-micro", "fan-convnext-micro", "convnext-micro"),
+            *("resnet-micro", "resnet-micro-se"),
+        ),
+        (
+            ("vit-micro-deep", "fan-vit-micro"),
+            ("vit-micro-deep", "fan-hybrid-micro"),
+            ("vit-micro-deep", "fan-vit-micro-constant"),
+            ("fan-vit-micro-constant", "fan-vit-micro"),
+            ("fan-vit-micro-se", "fan-vit-micro"),
+            ("fan-vit-micro-sa", "fan-vit-micro"),
+            ("swin-micro", "fan-swin-micro"),
+            ("convnext-micro", "fan-convnext-micro"),
+            ("resnet-micro", "resnet-micro-se"),
+            ("resnet-micro", "fan-vit-micro"),
+            ("resnet-micro", "fan-hybrid-micro"),
+            ("resnet-micro", "vit-micro-deep"),
+        ),
+        families=True,
+    ),
+    _against_fan("heads"),
+    _against_fan("token-heads"),
+    Section(
+        "The ladder of training tricks",
+        ("vit-micro-plain", "vit-micro", "vit-micro-deep", "vit-micro-distilled"),
+        (("vit-micro-plain", "vit-micro"), ("vit-micro", "vit-micro-deep"), ("vit-micro-deep", "vit-micro-distilled")),
+    ),
+    Section(
+        "The parts of the recipe alone",
+        ("vit-micro-plain", *(f"vit-micro-only-{part}" for part in PARTS), "vit-micro"),
+        tuple(("vit-micro-plain", f"vit-micro-only-{part}") for part in PARTS),
+    ),
+    Section(
+        "The ladder of the ResNet",
+        ("resnet-micro-plain", "resnet-micro", "resnet-micro-strided"),
+        (("resnet-micro-plain", "resnet-micro"), ("resnet-micro", "resnet-micro-strided")),
+    ),
 )
-"""What is compared with what, on the same images: does the second do better?"""
 
 
 @dataclass(frozen=True)
@@ -101,12 +147,24 @@ def _under(run: Run, suite: str) -> Run:
     return replace(run, records={text: record for text, record in run.records.items() if text in wanted})
 
 
-def table(findings: Findings) -> None:
+def worth_showing(measured: set[str]) -> list[Section]:
+    """The sections that compare something; where none does, those that hold anything."""
+    held = [(section, len(measured & set(section.recipes))) for section in SECTIONS]
+    return [section for section, count in held if count > 1] or [section for section, count in held if count]
+
+
+def table(findings: Findings, section: Section) -> None:
     """One row a recipe."""
     fifteen, seventeen = findings.fifteen, findings.seventeen
     columns = ("parameters", "seeds", "clean, 10,000", "corrupted, 15", "corrupted, 17", "retention, 15", "mCE", SHIFT)
-    print(f"| recipe | {' | '.join(columns)} |\n|---|---:|---:|{'---|' * (len(columns) - 2)}")
-    for rows, wider in zip(fifteen.trainings, seventeen.trainings, strict=True):
+    print(f"\n| recipe | {' | '.join(columns)} |\n|---|---:|---:|{'---|' * (len(columns) - 2)}")
+    both = {
+        rows[0].member.family: (rows, wider) for rows, wider in zip(fifteen.trainings, seventeen.trainings, strict=True)
+    }
+    for recipe in section.recipes:
+        if recipe not in both:
+            continue
+        rows, wider = both[recipe]
         cells = [
             averaged(fifteen, rows, ALL),
             averaged(fifteen, rows, "corrupted"),
@@ -116,37 +174,46 @@ def table(findings: Findings) -> None:
             averaged(fifteen, rows, SHIFT),
         ]
         texts = ["-" if cell is None else cell.percent() for cell in cells]
-        print(f"| `{rows[0].member.family}` | {rows[0].parameters / 1000:.0f} k | {len(rows)} | {' | '.join(texts)} |")
+        print(f"| `{recipe}` | {rows[0].parameters / 1000:.0f} k | {len(rows)} | {' | '.join(texts)} |")
 
 
-def families(study: Study) -> None:
+def families(study: Study, section: Section) -> None:
     """One row a recipe: accuracy by family of corruptions."""
     names = list(study.rows[0].summary.families)
     print(f"\n| recipe | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
-    for rows in study.trainings:
-        means = [f"{100 * np.mean([row.summary.families[name].value for row in rows]):.1f}" for name in names]
-        print(f"| `{rows[0].member.family}` | {' | '.join(means)} |")
+    for recipe in section.recipes:
+        if rows := _trainings(study, recipe):
+            found = [np.mean([study.rows[k].summary.families[name].value for k in rows]) for name in names]
+            print(f"| `{recipe}` | {' | '.join(f'{100 * mean:.1f}' for mean in found)} |")
 
 
-def comparisons(study: Study) -> None:
+def comparisons(study: Study, section: Section) -> None:
     """One row a pair of recipes: differences in points."""
-    measures = (ALL, "corrupted", "retention", SHIFT)
-    print(f"\n| second against first | seeds | {' | '.join(measures)} |\n|---|---|{'---|' * len(measures)}")
-    for pair in PAIRS:
-        first, second = ([k for k, row in enumerate(study.rows) if row.member.family == recipe] for recipe in pair)
+    print(f"\n| second against first | seeds | {' | '.join(MEASURES)} |\n|---|---|{'---|' * len(MEASURES)}")
+    for one, other in section.pairs:
+        first, second = _trainings(study, one), _trainings(study, other)
         if first and second:
-            found = [study.difference(measure, first, second) for measure in measures]
-            cells = [f"{in_points(one)} {_verdict(one)}" for one in found]
-            print(f"| {pair[1]} against {pair[0]} | {len(second)}, {len(first)} | {' | '.join(cells)} |")
-    noises = [(measure, study.noise(measure)) for measure in measures]
-    for measure, noise in noises:
-        if noise is not None:
-            print(f"\n{measure}: trainings of a recipe deviate by {100 * noise.deviation:.2f} points ({noise.degrees})")
+            found = [study.difference(measure, first, second) for measure in MEASURES]
+            cells = [f"{in_points(each)} {_verdict(each)}" for each in found]
+            print(f"| `{other}` against `{one}` | {len(second)}, {len(first)} | {' | '.join(cells)} |")
+
+
+def luck(study: Study) -> None:
+    """How far trainings of one recipe lie apart, where any was trained more than once."""
+    found = [(measure, noise) for measure in MEASURES if (noise := study.noise(measure))]
+    if found:
+        print("\n## Standard deviation of a training about its recipe\n")
+    for measure, noise in found:
+        print(f"- {measure}: {100 * noise.deviation:.2f} points, {noise.degrees} degrees of freedom")
+
+
+def _trainings(study: Study, recipe: str) -> list[int]:
+    return [k for k, row in enumerate(study.rows) if row.member.family == recipe]
 
 
 def _verdict(found: Estimate) -> str:
     if found.low <= 0 <= found.high:
-        return "cannot be told apart"
+        return "="
     return "better" if found.value > 0 else "worse"
 
 
@@ -209,11 +276,16 @@ def main() -> None:
     if not members:
         parser.error(f"{arguments.trained} holds no finished training; see train_study.py")
     findings = measured(members, arguments.store, arguments.limit)
-    table(findings)
-    families(findings.fifteen)
-    comparisons(findings.fifteen)
+    study = findings.fifteen
+    for section in worth_showing(set(study.families)):
+        print(f"\n## {section.title}")
+        table(findings, section)
+        comparisons(study, section)
+        if section.families:
+            families(study, section)
+    luck(study)
     if arguments.figure:
-        figure(findings.fifteen, arguments.figure)
+        figure(study, arguments.figure)
 
 
 if __name__ == "__main__":

@@ -32,11 +32,14 @@ STUDY = (
 )
 """Families with and without FAN, and forms of channel attention."""
 
+PARTS = ("policy", "erasing", "mixing", "averaging")
+"""Of the recipe, each alone."""
+
 RECIPES = (
     *STUDY,
     *(f"fan-vit-micro-{kind}-{heads}" for kind in ("heads", "token-heads") for heads in HEADS),
     *("vit-micro-plain", "vit-micro-distilled"),
-    *(f"vit-micro-only-{part}" for part in ("policy", "erasing", "mixing", "averaging")),
+    *(f"vit-micro-only-{part}" for part in PARTS),
     *("resnet-micro-plain", "resnet-micro-strided"),
 )
 """And the ablations: heads at a fixed width, tricks of training, tricks of ResNet."""
