@@ -194,7 +194,7 @@ def comparisons(study: Study, section: Section) -> None:
         first, second = _trainings(study, one), _trainings(study, other)
         if first and second:
             found = [study.difference(measure, first, second) for measure in MEASURES]
-            cells = [f"{in_points(each)} {_verdict(each)}" for each in found]
+            cells = ["-" if each is None else f"{in_points(each)} {_verdict(each)}" for each in found]
             print(f"| `{other}` against `{one}` | {len(second)}, {len(first)} | {' | '.join(cells)} |")
 
 

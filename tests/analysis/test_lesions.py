@@ -18,7 +18,7 @@ from weatherglass.analysis.lesions import (
 from weatherglass.analysis.structure import find_structure
 from weatherglass.data.images import ArrayImages
 from weatherglass.errors import UserError
-from weatherglass.evaluation.conditions import conditions_of
+from weatherglass.evaluation.conditions import conditions_of, parse_disturbance
 from weatherglass.evaluation.evaluate import EvaluationSettings, evaluate
 from weatherglass.models.predictor import TorchPredictor
 from weatherglass.types import Preprocessing
@@ -144,4 +144,6 @@ def test_lesions_are_measured_as_cells(vit: nn.Module, noise_images: ArrayImages
 def test_lesions_are_parsed_among_corruptions(noise_images: ArrayImages) -> None:
     found = conditions_of(noise_images, suite=None, disturbances=["lesion:blocks.1", "fog@3", "lesion:blocks.1+fog@2"])
     assert [str(one) for one in found] == ["clean", "lesion:blocks.1", "fog@3", "lesion:blocks.1+fog@2"]
+    with pytest.raises(UserError, match="behind the \\+ stands what is done to the images"):
+        parse_disturbance("lesion:blocks.1+lesion:blocks.2")
     assert [one.family for one in found] == ["clean", "lesion", "weather", "lesion"]

@@ -12,6 +12,7 @@ from weatherglass.analysis.attention_distance import AttentionDistance
 from weatherglass.analysis.attention_maps import attention_rollout, class_activation
 from weatherglass.analysis.clusters import cluster_maps, contact_sheet
 from weatherglass.analysis.lesions import Lesioned
+from weatherglass.analysis.look import looks
 from weatherglass.analysis.masks import HasMasks
 from weatherglass.analysis.redundancy import cost_of
 from weatherglass.corruptions.disturbance import parse_corruption
@@ -19,6 +20,7 @@ from weatherglass.data.images import ArrayImages
 from weatherglass.data.load import load_data
 from weatherglass.data.masked import MaskedImages
 from weatherglass.errors import UserError
+from weatherglass.evaluation.conditions import parse_disturbance
 from weatherglass.models.predictor import TorchPredictor
 from weatherglass.types import Preprocessing
 
@@ -41,6 +43,16 @@ def test_clusters_of_real_layers(predictor: TorchPredictor) -> None:
     assert contact_sheet(found, side=32).shape == (3 * 36, 6 * 36, 3)
     with pytest.raises(UserError, match="No layer"):
         cluster_maps(predictor, data, clusters=20)
+
+
+def test_a_disturbance_of_the_model_is_not_taken_for_one_of_the_images(predictor: TorchPredictor) -> None:
+    pixels = np.zeros((1, 32, 32, 3), dtype=np.uint8)
+    data = ArrayImages("black", pixels, np.arange(1), tuple("0123456789"), ("a",))
+    for text in ("lesion:blocks.1", "attention_distance@3", "lesion:blocks.1+fog@3"):
+        with pytest.raises(UserError, match="disturbs the model"):
+            cluster_maps(predictor, data, disturbances=[parse_disturbance(text)])
+        with pytest.raises(UserError, match="disturbs the model"):
+            looks(predictor, data, parse_disturbance(text))
 
 
 def test_rollout_of_uniform_attention_is_uniform(predictor: TorchPredictor, images: Tensor) -> None:

@@ -70,6 +70,22 @@ def test_similarity_is_symmetric_with_ones_on_the_diagonal(
         assert len(one.adjacent) == 4
 
 
+@pytest.mark.parametrize("tokens", ["patches", "class"])
+def test_similarity_is_a_mean_over_images_whatever_the_batches(
+    predictor: TorchPredictor, pictures: ArrayImages, tokens: str
+) -> None:
+    # The last of the batches of 11 holds one image, which is its own mean.
+    whole, uneven = (layer_similarity(predictor, pictures, tokens=tokens, batch_size=size) for size in (12, 11))
+    for one, other in zip(whole[:2], uneven[:2], strict=True):
+        assert np.allclose(one.matrix, other.matrix, atol=1e-5)
+
+
+def test_batches_weigh_in_cka_by_what_varies_in_them() -> None:
+    # Nguyen et al., equation 3: HSIC is summed over batches as it is, not each brought to one scale.
+    examples = torch.randn(5, 3)
+    assert torch.allclose(linear_gram(3 * examples), 9 * linear_gram(examples))
+
+
 def test_cka_ignores_rotations_and_scales_and_is_small_between_strangers() -> None:
     features = torch.randn(200, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     rotation = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64)).Q
@@ -124,6 +140,12 @@ def test_gates_of_the_released_form_stay_in_their_range(pictures: ArrayImages) -
 def test_a_constant_gate_does_not_differ_between_images(pictures: ArrayImages) -> None:
     predictor = load_predictor("fan_vit_micro_32_constant_gate", pretrained=False, device="cpu")
     assert all(gate.between_images == 0 for gate in gate_distributions(predictor, pictures))
+
+
+def test_an_activation_called_gate_is_none(pictures: ArrayImages) -> None:
+    predictor = load_predictor("timm/mobilenetv3_small_050", pretrained=False, device="cpu")
+    with pytest.raises(UserError, match="no channel attention"):
+        gate_distributions(predictor, pictures)
 
 
 def test_models_without_gates_are_told_so(predictor: TorchPredictor, pictures: ArrayImages) -> None:

@@ -1,6 +1,7 @@
 """The cards of FAN's ablations: rows by recipe, claims on pairs of rows, memory, a folder of trainings."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +97,17 @@ def test_claims_and_tables_count_the_luck_of_training(tmp_path: Path) -> None:
     assert any("count images and trainings" in note for note in beside.notes)
 
 
+def test_a_model_that_is_never_right_leaves_the_others_their_claims(tmp_path: Path) -> None:
+    made = ladder(tmp_path, {"A": (0.0, 0.0), "B": (0.8, 0.5), "B#2": (0.6, 0.5)})
+    found = {finding.benchmark: finding for finding in findings_of(CARD, made)}
+    assert found["clean"].verdict in ("seen", "cannot be told")
+    assert (found["retention"].verdict, found["retention"].estimate) == ("cannot be told", None)
+    assert "a clean score is 0" in found["retention"].measured
+    noise = made.noise("retention")
+    assert noise is not None
+    assert noise.degrees == 1
+
+
 def test_mce_of_trainings_by_a_run_that_is_one_of_them(tmp_path: Path) -> None:
     store = new_store(tmp_path)
     rates = {"B": 0.5, "B#2": 0.6}
@@ -142,6 +154,9 @@ def test_the_verb_finds_the_trainings_of_a_card(tmp_path: Path, monkeypatch: pyt
     for recipe, name in {"resnet-micro-strided": "digits_cnn", "vit-micro-deep-seed3": "digits_vit"}.items():
         (tmp_path / "trained" / recipe).mkdir(parents=True)
         (tmp_path / "trained" / recipe / "model.safetensors").symlink_to(weights / f"{name}.safetensors")
+        (tmp_path / "trained" / recipe / "recipe.toml").write_text("seed = 3\n")
+    # Trained once more with the same seed: no second draw of the luck.
+    shutil.copytree(tmp_path / "trained" / "vit-micro-deep-seed3", tmp_path / "trained" / "vit-micro-deep")
     members = trained_members(CARDS["fan-table-4"], tmp_path / "trained")
     assert [member.family for member in members] == ["ResNet-50", "ViT-S"]
     monkeypatch.chdir(tmp_path)

@@ -86,6 +86,18 @@ GRID = {
 }
 
 
+def test_two_shifted_sets_of_one_kind_keep_their_names(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    right = np.arange(IMAGES) < 0.5 * IMAGES
+    run = put_run(store, "a", {"clean": right}, data="photos")
+    shifted = {
+        name: (put_run(store, "a", {"clean": right}, data=name, selection=name),)
+        for name in ("imagenet-r:here", "imagenet-r:there", "imagenet-a:there")
+    }
+    made = study_of([Member("a", "ViT")], [run], shifted)
+    assert made.benchmarks == ("clean", "imagenet-r:here", "imagenet-r:there", "imagenet-a")
+
+
 def test_claims_are_seen_where_they_hold(tmp_path: Path) -> None:
     made = with_sizes(study(tmp_path, GRID), [1e6, 1e6, 1e6, 1e7, 1e6, 1e7])
     assert made.benchmarks == ("clean", "imagenet-r")

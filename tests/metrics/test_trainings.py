@@ -35,6 +35,15 @@ def test_one_training_a_recipe_says_nothing() -> None:
     assert over_trainings(found, None, [1, 1]) == found
 
 
+def test_measures_that_are_no_number_are_left_out() -> None:
+    points, resampled, names = trainings(0.05, recipes=3, seeds=2, seed=0)
+    whole = training_noise(points[2:], resampled[5:, 2:], names[2:])
+    points[0], resampled[:, 0] = np.nan, np.nan
+    resampled[:5, 3] = np.nan
+    assert training_noise(points, resampled, names) == whole
+    assert training_noise(points[:2], resampled[:, :2], names[:2]) is None
+
+
 def test_margins_are_squared_and_added() -> None:
     noise = TrainingNoise(0.02, 4)
     margin = t.ppf(0.975, 4) * 0.02 * np.sqrt(1 / 3 + 1 / 2)

@@ -5,8 +5,10 @@ Whoever speaks of dynamic reweighting should show this figure beside it.
 """
 
 from dataclasses import dataclass
+from inspect import ismethod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,7 +40,8 @@ class GateDistribution:
 def gate_distributions(predictor: Predictor, data: ImageData, *, batch_size: int = 32) -> list[GateDistribution]:
     """The gates of every module that has a method `gate(tokens)`. Raises `UserError` where there is none."""
     model = module_of(predictor)
-    gated = {name: part for name, part in model.named_modules() if callable(getattr(part, "gate", None))}
+    # A submodule of that name, as in squeeze and excitation elsewhere, is an activation and not the gates themselves.
+    gated = {name: part for name, part in model.named_modules() if ismethod(getattr(part, "gate", None))}
     if not gated:
         raise UserError(f"{predictor.name} has no channel attention with gates (FAN models have).")
     inputs: dict[str, Tensor] = {}
@@ -58,9 +61,6 @@ def gate_distributions(predictor: Predictor, data: ImageData, *, batch_size: int
 
 
 def _distribution(name: str, gates: Tensor, module: torch.nn.Module) -> GateDistribution:
-    quantiles = torch.tensor([percent / 100 for percent in PERCENTILES], dtype=gates.dtype)
-    flat = gates.flatten()
-    step = -(-len(flat) // 1_000_000)  # torch.quantile takes at most 16 million numbers; a million are enough
     temperature = getattr(module, "temperature", None)
     learned = (0.0, 0.0)
     if isinstance(temperature, Tensor):
@@ -68,7 +68,7 @@ def _distribution(name: str, gates: Tensor, module: torch.nn.Module) -> GateDist
     return GateDistribution(
         name,
         float(gates.mean()),
-        tuple(torch.quantile(flat[::step], quantiles).tolist()),
+        tuple(np.percentile(gates.numpy(), PERCENTILES).tolist()),  # torch.quantile takes 16 million numbers at most
         float(gates.mean(dim=0).std()),
         float(gates.std(dim=0).mean()) if len(gates) > 1 else 0.0,
         learned if isinstance(temperature, Tensor) else None,

@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from weatherglass.analysis.attention_maps import attention_rollout, class_activation
-from weatherglass.analysis.recording import image_batches
+from weatherglass.analysis.recording import check_of_input, image_batches
 from weatherglass.errors import UserError
 from weatherglass.types import Disturbance, ImageData, Predictor
 
@@ -45,7 +45,9 @@ def looks(
     """Both kinds of map for clean and disturbed images; the activation is of the class predicted on the clean ones.
 
     Rollout is left out for models whose attention is not global. The first `pictures` images are kept to be shown.
+    Raises `UserError` for a disturbance of the model.
     """
+    check_of_input(disturbance)
     shown: list[list[Tensor]] = [[], []]
     maps: dict[str, list[list[Tensor]]] = {"rollout": [[], []], "activation": [[], []]}
     for batch in image_batches(data, predictor, batch_size):

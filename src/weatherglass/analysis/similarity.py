@@ -14,7 +14,7 @@ from torch import Tensor
 
 from weatherglass.analysis.recording import Layer, Recorder, Recording, image_batches
 from weatherglass.errors import UserError
-from weatherglass.types import ImageData, Predictor
+from weatherglass.types import Batch, ImageData, Predictor
 
 MEASURES = ("cosine", "pearson", "cka")
 TOKENS = ("patches", "class", "all")
@@ -50,28 +50,31 @@ def layer_similarity(
 ) -> list[Similarity]:
     """Mean similarity over the images of `data`; between networks (`second`) by CKA alone.
 
-    `tokens` is 'patches', 'class' (class and register tokens) or 'all'. CKA takes images as examples and all their
-    chosen tokens as features, with the unbiased minibatch estimate of Nguyen, Raghu and Kornblith (ICLR 2021,
-    equation 3); batches of fewer than 4 images are left out of it.
+    `tokens` is 'patches', 'class' (class and register tokens) or 'all'. Pearson takes off the mean of every feature
+    over all images and tokens, found in a pass of its own, so that neither it nor the cosine depends on `batch_size`.
+    CKA takes images as examples and all their chosen tokens as features, with the unbiased minibatch estimate of
+    Nguyen, Raghu and Kornblith (ICLR 2021, equation 3); batches of fewer than 4 images are left out of it.
     """
     if tokens not in TOKENS:
         raise UserError(f"Tokens are {', '.join(TOKENS)}, not '{tokens}'.")
     measures = ("cka",) if second is not None else measures
+    means = _feature_means(first, data, tokens, batch_size) if "pearson" in measures else []
     recorders: list[Recorder] = []
     sums: dict[str, Tensor] = {}
     counts = dict.fromkeys(measures, 0)
     for batch in image_batches(data, first, batch_size):
-        size = (batch.images.shape[2], batch.images.shape[3])
-        recorders = recorders or [Recorder(one, size) for one in (first, second or first)]
-        with torch.no_grad():
-            mine = chosen_tokens(recorders[0](batch.images), tokens)
-            others = chosen_tokens(recorders[1](batch.images), tokens) if second is not None else mine
+        recorders = recorders or [Recorder(one, _size(batch)) for one in (first, second or first)]
+        mine = _read(recorders[0], batch, tokens)
+        others = _read(recorders[1], batch, tokens) if second is not None else mine
         for measure in measures:
             if measure == "cka" and len(batch.ids) < 4:
                 continue
-            found = _cka_terms(mine, others) if measure == "cka" else _mean_cosine(mine, centred=measure == "pearson")
+            if measure == "cka":
+                found, count = _cka_terms(mine, others), 1
+            else:
+                found, count = _cosines(mine, means if measure == "pearson" else None), len(batch.ids)
             sums[measure] = sums[measure] + found if measure in sums else found
-            counts[measure] += 1
+            counts[measure] += count
     if not all(counts.values()):
         raise UserError(f"CKA needs at least 4 images in a batch; {data.name} has {len(data)}.")
     names = [tuple(layer.name for layer in _layers(recorder, tokens)) for recorder in recorders]
@@ -134,17 +137,44 @@ def _layers(recorder: Recorder, tokens: str) -> list[Layer]:
     return [layer for layer in recorder.layers if tokens != "class" or layer.layout.prefix]
 
 
-def _mean_cosine(layers: list[Tensor], *, centred: bool) -> Float[Tensor, "layers layers"]:
-    """Mean over images and tokens of the cosine between layers; NaN between layers of different shapes."""
+def _size(batch: Batch) -> tuple[int, int]:
+    return batch.images.shape[2], batch.images.shape[3]
+
+
+def _read(recorder: Recorder, batch: Batch, tokens: str) -> list[Float[Tensor, "batch tokens channels"]]:
+    with torch.no_grad():
+        return chosen_tokens(recorder(batch.images), tokens)
+
+
+def _feature_means(
+    predictor: Predictor, data: ImageData, tokens: str, batch_size: int
+) -> list[Float[Tensor, " channels"]]:
+    """The mean of every feature of every layer over the images and tokens."""
+    recorder: Recorder | None = None
+    sums: list[Tensor] = []
+    for batch in image_batches(data, predictor, batch_size):
+        recorder = recorder or Recorder(predictor, _size(batch))
+        means = [one.mean(dim=1, dtype=torch.float64).sum(dim=0) for one in _read(recorder, batch, tokens)]
+        sums = [total + mean for total, mean in zip(sums, means, strict=True)] if sums else means
+    return [total / len(data) for total in sums]
+
+
+def _cosines(layers: list[Tensor], means: list[Tensor] | None) -> Float[Tensor, "layers layers"]:
+    """Sum over images of the mean over tokens of the cosine between layers; NaN between layers of different shapes.
+
+    With `means` these are taken off first. A token that is the mean but for rounding has no direction and counts 0.
+    """
     units = []
-    for one in layers:
-        moved = one - one.mean(dim=(0, 1), keepdim=True) if centred else one
-        units.append(moved / moved.norm(dim=2, keepdim=True).clamp_min(1e-12))
+    for index, one in enumerate(layers):
+        moved = one if means is None else one - means[index].to(one.dtype)
+        length = moved.norm(dim=2, keepdim=True)
+        directed = length > 1e-6 * one.norm(dim=2, keepdim=True)
+        units.append(torch.where(directed, moved / length, 0.0))
     found = torch.full((len(layers), len(layers)), torch.nan, dtype=torch.float64)
     for i, mine in enumerate(units):
         for j, other in enumerate(units[: i + 1]):
             if mine.shape == other.shape:
-                found[i, j] = found[j, i] = (mine * other).sum(2).mean(dtype=torch.float64)
+                found[i, j] = found[j, i] = (mine * other).sum(2).mean(dim=1, dtype=torch.float64).sum()
     return found
 
 
@@ -158,11 +188,9 @@ def _cka_terms(first: list[Tensor], second: list[Tensor]) -> Float[Tensor, "3 ro
 
 
 def linear_gram(examples: Float[Tensor, "examples features"]) -> Float[Tensor, "examples examples"]:
-    """Products of all pairs of examples, with a zero diagonal, scaled to mean square 1."""
+    """Products of all pairs of examples, with a zero diagonal."""
     wide = examples.double()
-    gram = wide @ wide.T
-    gram.fill_diagonal_(0)
-    return gram / gram.square().mean().sqrt().clamp_min(1e-30)
+    return (wide @ wide.T).fill_diagonal_(0)
 
 
 def unbiased_hsic(
@@ -180,4 +208,4 @@ def _finished(measure: str, total: Tensor, count: int) -> Float[np.ndarray, "row
     if measure != "cka":
         return (total / count).numpy()
     cross, own, its = total
-    return (cross / (own * its).clamp_min(1e-30).sqrt()).numpy()
+    return (cross / (own.clamp_min(1e-150) * its.clamp_min(1e-150)).sqrt()).numpy()

@@ -87,6 +87,11 @@ def parse_disturbance(text: str, choices: CorruptionChoices = CorruptionChoices(
 
         of_model, _, of_input = text.partition("+")
         disturbed = parse_model_disturbance(name, of_model)
+        if of_input and _name_of(of_input) in MODEL_DISTURBANCES:
+            raise UserError(
+                f"'{text}': behind the + stands what is done to the images, e.g. '{of_model}+fog@3'. Several branches "
+                "fall to one lesion: lesion:blocks.3.mlp,blocks.4."
+            )
         return OfBoth(disturbed, parse_disturbance(of_input, choices)) if of_input else disturbed
     if name in ATTACKS:
         from weatherglass.attacks.parse import parse_attack

@@ -136,7 +136,10 @@ def _second_is_ahead(claim: Claim, pair: tuple[str, str], study: Study, measure:
         return _missing(claim.text, measure, "corrupted images (--suite)")
     found = study.difference(measure, *rows)
     trainings = "" if len(rows[0]) == len(rows[1]) == 1 else f", {len(rows[1])} and {len(rows[0])} trainings"
-    return Finding(claim.text, measure, f"{pair[1]} minus {pair[0]}{trainings}", found, _verdict(found, wanted=1))
+    words = f"{pair[1]} minus {pair[0]}{trainings}"
+    if found is None:
+        return Finding(claim.text, measure, f"{words}: not defined, a clean score is 0", None, "cannot be told")
+    return Finding(claim.text, measure, words, found, _verdict(found, wanted=1))
 
 
 CHECKS: dict[str, Callable[[str, Study, str], Finding]] = {

@@ -1,6 +1,6 @@
 """A study: several models, clean, corrupted and shifted, with everything that its tables and claims need."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,9 +90,9 @@ class Study:
     def measure(self, name: str) -> tuple[Float[np.ndarray, " models"], Float[np.ndarray, "resamples models"]]:
         """A benchmark, or 'retention' (corrupted over clean), and the same in resamples of the images."""
         if name == "retention":
-            return self.points["corrupted"] / self.points["clean"], self.resampled["corrupted"] / self.resampled[
-                "clean"
-            ]
+            with np.errstate(divide="ignore", invalid="ignore"):  # of nothing: no number, and left out
+                points = self.points["corrupted"] / self.points["clean"]
+                return points, self.resampled["corrupted"] / self.resampled["clean"]
         return self.points[name], self.resampled[name]
 
     @property
@@ -105,15 +105,16 @@ class Study:
         """How far trainings of one recipe lie apart in `measure`; None where every recipe was trained once."""
         return training_noise(*self.measure(measure), [row.recipe for row in self.rows])
 
-    def difference(self, measure: str, first: Sequence[int], second: Sequence[int]) -> Estimate:
-        """The second rows' mean less the first rows', on the same images; the interval counts images and trainings."""
+    def difference(self, measure: str, first: Sequence[int], second: Sequence[int]) -> Estimate | None:
+        """The second rows' mean less the first rows', on the same images; the interval counts images and trainings.
+
+        None where a row's measure is no number: the retention of a model that is never right.
+        """
         points, resampled = self.measure(measure)
         value = float(points[second].mean() - points[first].mean())
         draws = resampled[:, second].mean(axis=1) - resampled[:, first].mean(axis=1)
         found = estimate(value, draws, samples=min(self.samples.values()), span=(-1.0, 1.0))
-        if found is None:
-            raise UserError("The study holds an accuracy that is no number.")
-        return over_trainings(found, self.noise(measure), [len(first), len(second)])
+        return None if found is None else over_trainings(found, self.noise(measure), [len(first), len(second)])
 
     @property
     def shares(self) -> list[str]:
@@ -179,12 +180,13 @@ def study_of(
     summaries = [summarise(run, reference=reference) for run in runs]
     if all(summary.grid.complete for summary in summaries):
         right["corrupted"] = np.stack([_mean_right(run, s) for run, s in zip(runs, summaries, strict=True)])
+    names = _names_of(shifted)
     for name, others in shifted.items():
-        right[short_name(name)] = np.stack([run.correct(["clean"])[0] for run in others]).astype(np.float64)
+        right[names[name]] = np.stack([run.correct(["clean"])[0] for run in others]).astype(np.float64)
     resampled = {name: Bootstrap(rows.shape[1]).means(rows) for name, rows in right.items()}
     points = {name: rows.mean(axis=1) for name, rows in right.items()}
     effective = {
-        short_name(name): _effective([*runs, *others], runs[0].data, name)
+        names[name]: _effective([*runs, *others], runs[0].data, name)
         for name, others in shifted.items()
         if len(members) >= FEWEST_BASELINES
     }
@@ -205,7 +207,8 @@ def _study_of_parts(members: Sequence[Member], runs: Sequence[Run], shifted: dic
     """The same for mIoU and AP, which are no shares of images: from the tables of the runs and their resamples."""
     tables = [tables_of(run) for run in runs]
     columns = {"clean": [found.clean for found in tables], "corrupted": [found.mean_over_kinds() for found in tables]}
-    columns |= {short_name(name): [tables_of(run).clean for run in others] for name, others in shifted.items()}
+    names = _names_of(shifted)
+    columns |= {names[name]: [tables_of(run).clean for run in others] for name, others in shifted.items()}
     whole = {
         name: np.stack([row for row in rows if row is not None])
         for name, rows in columns.items()
@@ -225,8 +228,14 @@ def _study_of_parts(members: Sequence[Member], runs: Sequence[Run], shifted: dic
         {name: values[:, 0] for name, values in whole.items()},
         {name: values[:, 1:].T for name, values in whole.items()},
         dict.fromkeys(whole, len(tables[0].outcomes.ids))
-        | {short_name(name): others[0].protocol.samples for name, others in shifted.items()},
+        | {names[name]: others[0].protocol.samples for name, others in shifted.items()},
     )
+
+
+def _names_of(shifted: Iterable[str]) -> dict[str, str]:
+    """Data set -> its short name, or its whole one where two would share the short one."""
+    short = {name: short_name(name) for name in shifted}
+    return {name: name if list(short.values()).count(one) > 1 else one for name, one in short.items()}
 
 
 def short_name(data: str) -> str:

@@ -41,12 +41,17 @@ def training_noise(
     `points` are a measure of each model on the same images, `resampled` the same in resamples of them (see
     `Bootstrap`), `recipes` what each model was trained by. Two trainings differ on these images by more than they do
     on all images: they are right about different ones. Resampling adds that part once more, so what it adds is taken
-    off (the bootstrap's correction for bias), down to zero.
+    off (the bootstrap's correction for bias), down to zero. Models and resamples whose measure is no number (retention
+    of nothing) are left out.
     """
+    known = np.isfinite(points)
+    points, resampled = points[known], resampled[:, known]
+    recipes = [recipe for recipe, here in zip(recipes, known, strict=True) if here]
+    resampled = resampled[np.isfinite(resampled).all(axis=1)]
     groups = [[k for k, one in enumerate(recipes) if one == recipe] for recipe in dict.fromkeys(recipes)]
     groups = [group for group in groups if len(group) > 1]
     degrees = sum(len(group) - 1 for group in groups)
-    if not degrees:
+    if not degrees or not len(resampled):
         return None
     seen = _pooled_variance(points[None], groups, degrees)[0]
     again = _pooled_variance(resampled, groups, degrees).mean()
