@@ -6,18 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor, nn
 
 from weatherglass.analysis.lesions import parse_lesion
 from weatherglass.analysis.masks import VOID, mask_agreement, token_classes
 from weatherglass.analysis.similarity import block_structure
 from weatherglass.analysis.structure import find_structure
+from weatherglass.cli.analyse import command
 from weatherglass.errors import UserError
 from weatherglass.evaluation.store import Store
 from weatherglass.evaluation.studies import Study, keep_study, studies_of
 from weatherglass.models.predictor import TorchPredictor
 from weatherglass.studies.bottleneck import CARD
 from weatherglass.studies.evidence import beyond, graded, mean_estimate, rank_correlation
+from weatherglass.studies.grouping import GroupingSettings
 from weatherglass.types import Preprocessing
 
 
@@ -94,3 +97,11 @@ def test_agreement_with_masks_by_hand() -> None:
     assert np.isnan(mask_agreement(torch.zeros(6).long(), torch.full((6,), VOID), background=None)[0])
     with pytest.raises(UserError, match="uint8 map"):
         token_classes(torch.zeros(4, 4), Preprocessing(), (2, 2))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan"), float("inf")])
+def test_noise_that_is_none_is_refused(sigma: float) -> None:
+    with pytest.raises(UserError, match="above 0"):
+        GroupingSettings(sigma=sigma)
+    done = CliRunner().invoke(command, ["grouping", "m", "--data", "digits:test", "--sigma", str(sigma)])
+    assert "'--sigma'" in done.output or "above 0" in str(done.exception)

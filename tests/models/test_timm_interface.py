@@ -137,10 +137,28 @@ def test_any_size_at_run_time(name: str) -> None:
 
 def test_swin_of_another_nominal_size_computes_the_same() -> None:
     model, larger = build("fan_swin_micro_32"), timm.create_model("fan_swin_micro_32", img_size=64).eval()
-    report = fit_checkpoint(larger, model.state_dict(), strict=False)
-    assert not report.mismatched
+    assert fit_checkpoint(larger, model.state_dict()).exact
     with torch.no_grad():
         torch.testing.assert_close(model(images(size=64)), larger(images(size=64)))
+    larger.load_state_dict(model.state_dict())  # torch's own way is as strict, and leaves the masks alone too
+
+
+def test_swin_with_other_windows_is_refused() -> None:
+    smaller = timm.create_model("fan_swin_micro_32", img_size=16)
+    with pytest.raises(UserError, match=r"relative_position_bias_table: \(49, 4\) in the checkpoint, \(9, 4\)"):
+        fit_checkpoint(smaller, build("fan_swin_micro_32").state_dict())
+
+
+def test_swin_masks_follow_the_grid_and_not_the_number_of_windows() -> None:
+    """32 x 128 and 64 x 64 pixels have as many windows, in another order."""
+    square, wide = build("fan_swin_micro_32", img_size=64), build("fan_swin_micro_32", img_size=(32, 128))
+    weights = {name: tensor for name, tensor in square.state_dict().items() if not name.endswith("attn_mask")}
+    wide.load_state_dict(weights)
+    pixels = images(size=64)
+    with torch.no_grad():
+        assert torch.equal(wide(pixels), square(pixels))
+        wide.load_state_dict(square.state_dict())
+        assert torch.equal(wide(pixels.reshape(2, 3, 32, 128)), square(pixels.reshape(2, 3, 32, 128)))
 
 
 @pytest.mark.parametrize("name", MICRO)
@@ -202,10 +220,18 @@ def test_bfloat16_training_stays_finite(name: str) -> None:
     assert loss.item() < 0.5 * first
 
 
-@pytest.mark.parametrize("size", [33, 48])
+@pytest.mark.parametrize("size", [8, 16, 33, 48])
 def test_swin_refuses_sizes_that_do_not_divide(size: int) -> None:
-    with pytest.raises(UserError, match="must be multiples of 32 pixels"):
+    with pytest.raises(UserError, match=f"must be multiples of 32 pixels for this Swin, got {size}x{size}"):
         build("fan_swin_micro_32")(images(size=size))
+
+
+def test_swin_takes_what_its_own_windows_divide() -> None:
+    smaller = build("fan_swin_micro_32", img_size=16)  # windows of 4, 4 and 2 tokens
+    with torch.no_grad():
+        assert smaller(images(size=48)).shape == (2, 10)
+    with pytest.raises(UserError, match="multiples of 16 pixels"):
+        smaller(images(size=8))
 
 
 def test_wrong_inputs_are_answered_in_one_line() -> None:

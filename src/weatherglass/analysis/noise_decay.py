@@ -4,6 +4,7 @@ The noise of a layer is the change of its output in relation to the output: r_l 
 ||Z_l(x)||, Frobenius norms over an image, averaged over draws. It applies to transformers and to CNNs alike.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,18 @@ from weatherglass.types import ImageData, Predictor
 
 SIGMAS = (0.08, 0.12, 0.18, 0.26, 0.38)
 """Severities 1 to 5 of Gaussian noise at 224 pixels; severity 3 is the default."""
+
+
+def check_noise(sigma: float, draws: int, mode: str) -> None:
+    """Raise `UserError` where nothing could be measured with such noise."""
+    if mode not in ("difference", "pure"):
+        raise UserError(f"The mode is 'difference' or 'pure', not '{mode}'.")
+    if not 0 < sigma < math.inf:
+        raise UserError(
+            f"The standard deviation of the noise is above 0, got {sigma:g}; on pixels in [0, 1], e.g. 0.18."
+        )
+    if draws < 1:
+        raise UserError(f"The noise is drawn at least once for each image, got {draws} draws.")
 
 
 @dataclass(frozen=True)
@@ -56,10 +69,10 @@ def noise_decay(
     """Noise of standard deviation `sigma` on pixels in [0, 1], not clipped; `draws` draws an image, keyed by its id.
 
     `mode` 'difference' is the definition above; 'pure' takes noise around grey as the only input and reports the
-    norm of its features in relation to those of the image, the other reading of the paper's sentence.
+    norm of its features in relation to those of the image, the other reading of the paper's sentence. Raises
+    `UserError` for noise that is none.
     """
-    if mode not in ("difference", "pure"):
-        raise UserError(f"The mode is 'difference' or 'pure', not '{mode}'.")
+    check_noise(sigma, draws, mode)
     recorder: Recorder | None = None
     rows = []
     for batch in image_batches(data, predictor, batch_size):

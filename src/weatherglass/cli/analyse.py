@@ -76,7 +76,13 @@ def similarity(source: Common, tokens: str, between: bool) -> None:
 
 
 @command.command("grouping")
-@click.option("--sigma", default=0.18, show_default=True, help="Standard deviation of the noise on pixels in [0, 1].")
+@click.option(
+    "--sigma",
+    default=0.18,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Standard deviation of the noise on pixels in [0, 1].",
+)
 @click.option("--draws", default=5, show_default=True, type=click.IntRange(1), help="Of the noise, for each image.")
 @click.option("--noise", "mode", type=click.Choice(["difference", "pure"]), default="difference", show_default=True)
 @click.option("--normalisation", type=click.Choice(["l2", "softmax", "none"]), default="l2", show_default=True)

@@ -52,7 +52,7 @@ class FitReport:
     loaded: int
     """Tensors that went into the model."""
     missing: tuple[str, ...] = ()
-    """What the model has and the checkpoint lacks."""
+    """What the model has and the checkpoint lacks; without counters and tables that are not learned."""
     unexpected: tuple[str, ...] = ()
     """What the checkpoint has and the model lacks."""
     mismatched: tuple[str, ...] = ()
@@ -115,7 +115,7 @@ def fit_checkpoint(
     Raises:
         UserError: with `strict`, when anything does not fit; always, when nothing does or a shape disagrees.
     """
-    from weatherglass.models.published_names import fan_state_dict
+    from weatherglass.models.published_names import DERIVED, fan_state_dict
 
     origin = str(checkpoint.path) if isinstance(checkpoint, Checkpoint) else "the state dict"
     state = dict(checkpoint.state_dict if isinstance(checkpoint, Checkpoint) else checkpoint)
@@ -123,9 +123,10 @@ def fit_checkpoint(
     wanted = model.state_dict()
     mismatched = {name for name in wanted.keys() & state.keys() if wanted[name].shape != state[name].shape}
     fitting = {name: state[name] for name in wanted if name in state and name not in mismatched}
+    unlearned = {name for name, _ in model.named_buffers() if name.endswith((*DERIVED, "num_batches_tracked"))}
     report = FitReport(
         loaded=len(fitting),
-        missing=tuple(name for name in wanted if name not in state and not name.endswith("num_batches_tracked")),
+        missing=tuple(name for name in wanted if name not in state and name not in unlearned),
         unexpected=tuple(name for name in state if name not in wanted),
         mismatched=tuple(
             f"{name}: {tuple(state[name].shape)} in the checkpoint, {tuple(wanted[name].shape)} in the model"

@@ -6,8 +6,9 @@ from FAN-ViT: the MLP has no skip around its depthwise branch, there is no Layer
 the last stage keeps the plain MLP. Tokens are (batch, tokens, channels), row-major on `grid` = (height, width).
 """
 
+import math
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ class FanSwin(ImageClassifier):
         config: the architecture.
         num_classes: outputs; 0 leaves the head out.
         in_chans: image channels.
-        img_size: nominal size; any other size whose stages divide into windows works too.
+        img_size: nominal size, which decides the windows; other sizes whose stages divide into them work too.
         global_pool: 'avg' reads the mean of the tokens, '' all tokens.
         drop_rate: dropout before the classifier.
         proj_drop_rate: dropout behind projections and within MLPs.
@@ -66,6 +67,8 @@ class FanSwin(ImageClassifier):
         )
         self.config = config
         grids = self._grids(*self.img_size)
+        self.unit = math.lcm(*(config.patch * 2**stage * min(config.window, *grid) for stage, grid in enumerate(grids)))
+        """Image height and width are multiples of so many pixels, so that whole windows cover every stage."""
         rates = drop_path_ramp(drop_path_rate, config.depths)
 
         self.patch_embed = PatchEmbed(config.patch, in_chans, config.width)
@@ -96,7 +99,7 @@ class FanSwin(ImageClassifier):
 
     def forward_features(self, images: Map) -> Tokens:
         """Normalised tokens of the last stage. Every stage is called as a whole, so that hooks on it fire."""
-        self._grids(*self._checked_images(images).shape[2:])
+        self._check_size(self._checked_images(images))
         tokens, grid = self.patch_embed(images)
         for stage in self._stages():
             tokens = stage(tokens, grid, recompute=self._recompute)
@@ -105,7 +108,7 @@ class FanSwin(ImageClassifier):
 
     def _look(self, images: Map, last: int) -> tuple[list[tuple[Tokens, Grid]], Tokens]:
         """The stages, before their downsampling."""
-        self._grids(*self._checked_images(images).shape[2:])
+        self._check_size(self._checked_images(images))
         tokens, grid = self.patch_embed(images)
         found: list[tuple[Tokens, Grid]] = []
         for stage in self._stages():
@@ -122,13 +125,8 @@ class FanSwin(ImageClassifier):
     def _stages(self) -> Iterator["SwinStage"]:
         return cast("Iterator[SwinStage]", iter(self.layers))
 
-    @property
-    def unit(self) -> int:
-        """Sides that are multiples of so many pixels always fit; smaller ones fit where whole windows cover them."""
-        return self.config.patch * 2 ** (len(self.config.depths) - 1) * self.config.window
-
     def _grids(self, height: int, width: int) -> list[Grid]:
-        """The grid of every stage, or one line why this size does not fit."""
+        """The grid of every stage of the nominal size, or one line why that size does not fit."""
         config = self.config
         grids = []
         for stage in range(len(config.depths)):
@@ -136,12 +134,16 @@ class FanSwin(ImageClassifier):
             grid = (height // stride, width // stride)
             window = min(config.window, *grid)
             if height % stride or width % stride or window < 1 or grid[0] % window or grid[1] % window:
-                raise UserError(
-                    f"Image height and width must be multiples of {self.unit} pixels for this Swin, "
-                    f"got {height}x{width}."
-                )
+                whole = config.patch * 2 ** (len(config.depths) - 1) * config.window
+                raise _misfit(whole, height, width)
             grids.append(grid)
         return grids
+
+    def _check_size(self, images: Map) -> None:
+        """Refuse, in one line, sizes that the windows of the blocks do not divide; they were fixed with the model."""
+        height, width = images.shape[2:]
+        if height % self.unit or width % self.unit or not height or not width:
+            raise _misfit(self.unit, height, width)
 
     def group_matcher(self, coarse: bool = False) -> dict[str, object]:
         """Groups for layer-wise learning-rate decay: the patches, every block with its downsampling, the norm."""
@@ -165,6 +167,10 @@ class FanSwin(ImageClassifier):
                     nn.init.zeros_(module.bias)
             elif isinstance(module, WindowAttention):
                 nn.init.trunc_normal_(module.relative_position_bias_table, std=0.02)
+
+
+def _misfit(unit: int, height: int, width: int) -> UserError:
+    return UserError(f"Image height and width must be multiples of {unit} pixels for this Swin, got {height}x{width}.")
 
 
 class PatchEmbed(nn.Module):
@@ -249,9 +255,12 @@ class SwinBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.shifted = shifted
+        self.grid = grid
+        """Of the nominal size, to which `attn_mask` belongs; other grids compute their own."""
         self.window = min(config.window, *grid)
-        # Kept because the published checkpoints hold it; other grids compute their own.
+        # A buffer because the published checkpoints hold it.
         self.register_buffer("attn_mask", shift_mask(grid, self.window) if self._shift(grid) else None)
+        self.register_load_state_dict_pre_hook(_keep_own_mask)
         self.norm1 = nn.LayerNorm(width)
         self.attn = WindowAttention(width, heads, self.window, drop=drop, attn_drop=attn_drop)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
@@ -275,10 +284,7 @@ class SwinBlock(nn.Module):
         mask = None
         if shift:
             features = features.roll((-shift, -shift), (1, 2))
-            windows = (grid[0] // self.window) * (grid[1] // self.window)
-            mask = self.attn_mask
-            if mask is None or len(mask) != windows or grid[0] != grid[1]:
-                mask = shift_mask(grid, self.window).to(tokens)
+            mask = self.attn_mask if grid == self.grid else shift_mask(grid, self.window).to(tokens)
         features = join_windows(self.attn(split_windows(features, self.window), mask), grid)
         if shift:
             features = features.roll((shift, shift), (1, 2))
@@ -287,6 +293,14 @@ class SwinBlock(nn.Module):
     def _shift(self, grid: Grid) -> int:
         """Half a window in every second block, unless one window covers a side."""
         return self.window // 2 if self.shifted and min(grid) > self.window else 0
+
+
+def _keep_own_mask(block: SwinBlock, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """A mask in a checkpoint belongs to the image size it was saved at, and its shape may agree where that does not."""
+    name = f"{prefix}attn_mask"
+    state.pop(name, None)
+    if block.attn_mask is not None:
+        state[name] = shift_mask(block.grid, block.window)
 
 
 class PatchMerging(nn.Module):

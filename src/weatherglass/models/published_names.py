@@ -7,6 +7,9 @@ from torch import Tensor, nn
 BACKBONES = ("backbone.", "encoder.", "model.")
 """Prefixes under which segmentation and detection checkpoints keep the backbone, beside heads of other names."""
 
+DERIVED = ("attn_mask", "relative_position_index")
+"""Last words of the names of Swin's tables, which are not learned but follow from image size and window."""
+
 
 def fan_state_dict(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """The entries of `state` under the names that `model` uses; entries nobody knows keep theirs.
@@ -29,10 +32,7 @@ def fan_state_dict(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, T
     return {
         name: tensor
         for name, tensor in renamed.items()
-        if not (
-            name.endswith(("attn_mask", "relative_position_index"))
-            and (name not in wanted or wanted[name].shape != tensor.shape)
-        )
+        if not (name.endswith(DERIVED) and (name not in wanted or wanted[name].shape != tensor.shape))
     }
 
 

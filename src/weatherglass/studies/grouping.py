@@ -6,7 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from weatherglass.analysis.grouping import NORMALISATIONS, THRESHOLDS
-from weatherglass.analysis.noise_decay import NoiseDecay, Spectrum, middle_correlation, noise_decay, spectra
+from weatherglass.analysis.noise_decay import (
+    NoiseDecay,
+    Spectrum,
+    check_noise,
+    middle_correlation,
+    noise_decay,
+    spectra,
+)
 from weatherglass.errors import UserError
 from weatherglass.evaluation.studies import Card, Figure, Finding, Row, Study, Verdict
 from weatherglass.report import analysis_figures as figures
@@ -38,9 +45,9 @@ class GroupingSettings:
     """How grouping and noise are read."""
 
     sigma: float = 0.18
-    """Standard deviation of the noise on pixels in [0, 1]."""
+    """Standard deviation of the noise on pixels in [0, 1]; above 0."""
     draws: int = 5
-    """Of the noise, for each image."""
+    """Of the noise, for each image; at least 1."""
     mode: str = "difference"
     """'difference' or 'pure' (see `noise_decay`)."""
     normalisation: str = "l2"
@@ -49,6 +56,7 @@ class GroupingSettings:
     """Of an eigenvalue whose mean is 1, in the main figure."""
 
     def __post_init__(self) -> None:
+        check_noise(self.sigma, self.draws, self.mode)
         if self.normalisation not in NORMALISATIONS or self.threshold not in THRESHOLDS:
             raise UserError(
                 f"The normalisation is {', '.join(NORMALISATIONS)} and the threshold one of "
