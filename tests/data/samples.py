@@ -3,14 +3,30 @@
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as arrow
 import pyarrow.parquet as parquet
+import torch
 from PIL import Image
 
+from weatherglass.types import Images, Logits, Predictor
+
 PER_CLASS = 4
+
+
+@dataclass
+class Outputs(Predictor):
+    """A model of which only the outputs matter."""
+
+    classes: int
+    class_names: tuple[str, ...] | None = None
+    name: str = "a model"
+
+    def __call__(self, images: Images) -> Logits:
+        return torch.zeros(len(images), self.classes)
 
 
 def picture(seed: int, height: int = 20, width: int = 24) -> np.ndarray:

@@ -1,11 +1,9 @@
 """Labels are brought to the outputs of the model by name, or refused with the reason."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from weatherglass.data.classes import check_classes
 from weatherglass.data.folder import load_folder
@@ -13,21 +11,8 @@ from weatherglass.data.images import ArrayImages
 from weatherglass.data.load import load_data
 from weatherglass.data.stored import StoredConditions
 from weatherglass.errors import UserError
-from weatherglass.types import Images, Logits, Predictor
 
-from .samples import write_folder, write_imagenet_c
-
-
-@dataclass
-class Outputs(Predictor):
-    """A model of which only the outputs matter."""
-
-    classes: int
-    class_names: tuple[str, ...] | None = None
-    name: str = "a model"
-
-    def __call__(self, images: Images) -> Logits:
-        return torch.zeros(len(images), self.classes)
+from .samples import Outputs, write_folder, write_imagenet_c
 
 
 def data_of(*classes: str) -> ArrayImages:

@@ -1,17 +1,26 @@
 """Each wrong input gets one line that names it and says what to do."""
 
+import json
+import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as arrow
+import pyarrow.parquet as parquet
 import pytest
+import torch
 from PIL import Image
 
+from weatherglass.data.classes import check_classes
+from weatherglass.data.images import ArrayImages
 from weatherglass.data.load import load_data
-from weatherglass.errors import UserError
+from weatherglass.data.several_labels import SeveralLabels
+from weatherglass.errors import UnreadableImage, UserError
+from weatherglass.types import ImageData
 
-from .samples import picture, write_cifar10, write_cifar10_c, write_folder, write_imagenet_c
+from .samples import Outputs, picture, write_cifar10, write_cifar10_c, write_folder, write_imagenet_c
 
 
 def empty(root: Path) -> str:
@@ -139,3 +148,87 @@ def test_a_stored_condition_that_lacks_images_is_named(tmp_path: Path) -> None:
         data.at("fog", 3)  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(UserError, match="holds no rain@1; it holds fog, snow"):
         data.at("rain", 1)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def table(root: Path, labels: list[int], names: tuple[str, ...] = ("cat", "dog"), file: str = "a.parquet") -> str:
+    """A Parquet file with `labels`, class `names`, and no images worth decoding."""
+    root.mkdir(exist_ok=True)
+    note = {"huggingface": json.dumps({"info": {"features": {"label": {"names": names}}}})}
+    rows = arrow.table({"image": [b"bytes"] * len(labels), "label": labels}).replace_schema_metadata(note)
+    parquet.write_table(rows, root / file)
+    return f"parquet:{root}"
+
+
+def test_hidden_test_labels_are_no_classes(tmp_path: Path) -> None:
+    """Taken as indices, -1 would be the last class."""
+    for limit in (None, 2):
+        with pytest.raises(UserError, match=r"2 of 4 images have another, e.g. a.parquet/000000 has -1. .*hidden"):
+            load_data(table(tmp_path, [-1, -1, 0, 1]), limit=limit)
+    with pytest.raises(UserError, match=r"2 class names, so labels 0 to 1, but 1 of 2 images .* has 5\.$"):
+        load_data(table(tmp_path, [0, 5]))
+
+
+@pytest.mark.parametrize("labels", [[0, -1], [0, 2], [0.0, 0.5]])
+def test_no_reader_may_hand_over_labels_that_are_no_classes(labels: list, tmp_path: Path) -> None:
+    """Also one that someone else wrote, and objects that no name was resolved for."""
+
+    class Mine(ImageData):
+        name, classes, ids, digest = "mine", ("a", "b"), ("x", "y"), "0"
+
+        def __init__(self) -> None:
+            self.labels = np.array(labels)
+
+        def image(self, index: int) -> torch.Tensor:
+            return torch.zeros(3, 2, 2, dtype=torch.uint8)
+
+        def select(self, indices: Sequence[int], selection: str) -> "Mine":
+            return self
+
+    with pytest.raises(UserError, match="labels"):
+        check_classes(Mine(), Outputs(2, ("b", "a")))
+
+
+@pytest.mark.parametrize("accepted", [((0,), (1, -1)), ((0,), (1, 2)), ((0,), ())])
+def test_every_label_that_counts_as_right_is_a_class(accepted: tuple) -> None:
+    inner = ArrayImages("made", np.zeros((2, 2, 2, 3), np.uint8), np.zeros(2), ("a", "b"), ("x", "y"))
+    with pytest.raises(UserError, match="label"):
+        SeveralLabels(inner, accepted, ("a", "b"))
+
+
+def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    write_folder(tmp_path / "pets", ("cat", "dog"))
+    odd = os.fsencode(tmp_path / "pets" / "cat") + b"/\xff.png"
+    (tmp_path / "pets" / "cat" / "0.png").rename(os.fsdecode(odd))
+    for spec in (f"imagefolder:{tmp_path}/pets", f"images:{tmp_path}/pets"):
+        with pytest.raises(UserError, match=r"1 file or class names that are not UTF-8 text, e.g. '.*\\udcff.png'"):
+            load_data(spec, limit=2)
+    with pytest.raises(UserError, match="is not UTF-8 text"):
+        load_data(f"imagefolder:{tmp_path}/\udcff")
+
+
+def test_a_damaged_or_different_second_table_is_named(tmp_path: Path) -> None:
+    spec = table(tmp_path, [0, 1])
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(UserError, match=r"b\.parquet is not a Parquet file, or a damaged one"):
+        load_data(spec)
+    table(tmp_path, [0, 1], ("dog", "cat"), "b.parquet")
+    with pytest.raises(UserError, match=r"b\.parquet has other columns or class names than .*a\.parquet"):
+        load_data(spec)
+
+
+def test_tables_may_name_files(tmp_path: Path) -> None:
+    Image.fromarray(picture(3)).save(tmp_path / "three.png")
+    rows = {"image": ["three.png", "absent.png"], "label": [0.0, 1.0]}  # labels as pandas leaves them
+    parquet.write_table(arrow.table(rows), tmp_path / "a.parquet")
+    data = load_data(f"parquet:{tmp_path}")
+    assert data.classes == ("0", "1")
+    assert data.digest
+    assert torch.equal(data.image(0), torch.from_numpy(picture(3)).permute(2, 0, 1))
+    with pytest.raises(UnreadableImage, match=r"a\.parquet/000001: absent\.png: No such file"):
+        data.image(1)
+
+
+def test_tables_of_numbers_are_explained(tmp_path: Path) -> None:
+    parquet.write_table(arrow.table({"image": [[[0, 1]], [[2, 3]]], "label": [0, 1]}), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="given as a list; needed are its encoded bytes"):
+        load_data(f"parquet:{tmp_path}").digest  # noqa: B018

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from weatherglass.data.detection import ReclassedObjects
-from weatherglass.data.images import Renamed
+from weatherglass.data.images import Renamed, checked_labels
 from weatherglass.data.segmentation import Reclassed
 from weatherglass.data.several_labels import SeveralLabels
 from weatherglass.data.stored import StoredConditions
@@ -35,8 +35,9 @@ def check_classes(data: ImageData, predictor: Predictor) -> ImageData:
     Names decide where both sides have them: ImageNet's WordNet ids, the model's class names (case, '_' and
     further synonyms ignored), or directories that are numbers and mean output indices. So a folder that holds only
     some of the classes, or holds them in another order, is matched. Raises `UserError` with what was compared and
-    the remedy where names contradict or the counts differ and no name helps.
+    the remedy where names contradict or the counts differ and no name helps, and for labels that are no classes.
     """
+    checked_labels(data)
     if is_unlabelled(data):
         raise UserError(
             f"{data.name} has no classes, so nothing can be right or wrong. `weatherglass analyse` takes such images; "

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from weatherglass.data.decode import decode_bytes
 from weatherglass.data.drawn_masks import decode_mask
-from weatherglass.data.images import digest_of_samples
+from weatherglass.data.images import checked_labels, digest_of_samples
 from weatherglass.data.places import Place
 from weatherglass.errors import UnusableAnnotation, UserError
 from weatherglass.types import DetectionData, Objects
@@ -63,6 +63,7 @@ class BoxedImages(DetectionData):
             raise UserError(f"{self.name} holds no images.")
         if twice := _twice(self.ids):
             raise UserError(f"{self.name}: the image {twice} is listed twice in {self.source}.")
+        checked_labels(self)
 
     @cached_property
     def ids(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]

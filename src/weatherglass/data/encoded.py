@@ -16,8 +16,8 @@ from torch import Tensor
 
 from weatherglass.data.decode import decode_bytes
 from weatherglass.data.folder import sorted_classes
-from weatherglass.data.images import digest_of_samples
-from weatherglass.errors import MissingExtra, UserError
+from weatherglass.data.images import checked_labels, digest_of_samples
+from weatherglass.errors import MissingExtra, UnreadableImage, UserError
 from weatherglass.types import ImageData
 
 IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "picture")
@@ -29,7 +29,10 @@ class EncodedRows(ABC):
 
     @abstractmethod
     def bytes_of(self, row: int) -> bytes:
-        """The encoded image in a row; empty where there is none. Safe to call from several threads."""
+        """The encoded image in a row; empty where there is none. Safe to call from several threads.
+
+        Raises `UnreadableImage` where the row names a file that is not there, or cannot be read.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +47,17 @@ class EncodedImages(ImageData):
     ids: tuple[str, ...] = field(repr=False)
     selection: str = "all"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", checked_labels(self))
+
     def image(self, index: int) -> UInt8[Tensor, "3 height width"]:
         """Decode one row. Raises `UnreadableImage` with the id of the sample."""
-        return decode_bytes(self.source.bytes_of(int(self.rows[index])), f"{self.name} {self.ids[index]}")
+        location = f"{self.name} {self.ids[index]}"
+        try:
+            data = self.source.bytes_of(int(self.rows[index]))
+        except UnreadableImage as error:
+            raise UnreadableImage(location, f"{error.location}: {error.reason}") from error
+        return decode_bytes(data, location)
 
     def select(self, indices: Sequence[int], selection: str) -> "EncodedImages":
         chosen = np.asarray(indices, dtype=np.int64)
@@ -61,8 +72,14 @@ class EncodedImages(ImageData):
     @cached_property
     def digest(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """blake2b of ids, labels, class names and encoded bytes."""
-        contents = (blake2b(self.source.bytes_of(int(row)), digest_size=16).digest() for row in self.rows)
+        contents = (blake2b(self._stored(int(row)), digest_size=16).digest() for row in self.rows)
         return digest_of_samples(self.ids, self.labels, self.classes, contents)
+
+    def _stored(self, row: int) -> bytes:
+        try:
+            return self.source.bytes_of(row)
+        except UnreadableImage:
+            return b""
 
 
 class ParquetRows(EncodedRows):
@@ -74,7 +91,7 @@ class ParquetRows(EncodedRows):
         self._files, self._column, self._lock = tuple(files), column, Lock()
         sizes = []
         for number, path in enumerate(files):
-            metadata = parquet.ParquetFile(path).metadata
+            metadata = parquet.read_metadata(path)
             sizes += [(number, group, metadata.row_group(group).num_rows) for group in range(metadata.num_row_groups)]
         self._groups = [(number, group) for number, group, _ in sizes]
         self._ends = np.cumsum([size for _, _, size in sizes])
@@ -88,10 +105,16 @@ class ParquetRows(EncodedRows):
         return encoded_bytes(value, self._files[self._groups[position][0]].parent)
 
     def _read_group(self, position: int) -> Any:
+        import pyarrow as arrow
         import pyarrow.parquet as parquet
 
         number, group = self._groups[position]
-        return parquet.ParquetFile(self._files[number]).read_row_group(group, columns=[self._column]).column(0)
+        path = self._files[number]
+        try:
+            with parquet.ParquetFile(path) as file:
+                return file.read_row_group(group, columns=[self._column]).column(0)
+        except (arrow.ArrowException, OSError) as error:
+            raise UnreadableImage(f"{path}, row group {group}", _one_line(error)) from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {"files": self._files, "column": self._column}
@@ -111,15 +134,30 @@ class HuggingFaceRows(EncodedRows):
 
 
 def encoded_bytes(value: Any, root: Path) -> bytes:
-    """The bytes of one cell: bytes, or {'bytes': ..., 'path': ...} as Hugging Face writes images."""
-    if value is None:
-        return b""
+    """The bytes of one cell: bytes, the path of a file, or {'bytes': ..., 'path': ...} as Hugging Face writes images.
+
+    A path is relative to `root`. Raises `UnreadableImage` for a file that cannot be read, `UserError` for a cell of
+    another kind.
+    """
     if isinstance(value, bytes | bytearray):
         return bytes(value)
-    if value.get("bytes"):
-        return value["bytes"]
-    path = root / (value.get("path") or "")
-    return path.read_bytes() if path.is_file() else b""
+    path = value
+    if isinstance(value, dict):
+        if value.get("bytes"):
+            return value["bytes"]
+        path = value.get("path")
+    if not path:
+        return b""
+    if not isinstance(path, str):
+        raise UserError(
+            f"An image is given as a {type(path).__name__}; needed are its encoded bytes (PNG, JPEG ...), the path of "
+            "its file, or {'bytes': ..., 'path': ...}."
+        )
+    try:
+        return (root / path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise UnreadableImage(path if len(path) < 200 else f"{path[:40]}...", reason) from error
 
 
 def load_parquet(name: str, place: str) -> EncodedImages:
@@ -131,21 +169,23 @@ def load_parquet(name: str, place: str) -> EncodedImages:
     files = [root] if root.is_file() else sorted(root.rglob("*.parquet")) if root.is_dir() else []
     if not files:
         raise UserError(f"{name}: there is no Parquet file at {root}.")
-    try:
-        schema = parquet.read_schema(files[0])
-    except arrow.ArrowInvalid as error:
-        raise UserError(f"{name}: {files[0]} is not a Parquet file ({error}).") from error
-    image = _column(name, schema.names, IMAGE_COLUMNS, "image")
-    label = _column(name, schema.names, LABEL_COLUMNS, "label")
-    values, ids = [], []
+    values, ids, columns = [], [], None
     for path in files:
-        found = parquet.read_table(path, columns=[label]).column(0).to_pylist()
+        try:
+            here = _columns(f"{name}: {path}", parquet.read_schema(path))
+            found = parquet.read_table(path, columns=[here.label]).column(0).to_pylist()
+        except (arrow.ArrowException, OSError) as error:
+            raise UserError(f"{name}: {path} is not a Parquet file, or a damaged one ({_one_line(error)}).") from error
+        columns = columns or here
+        if here != columns:
+            raise UserError(f"{name}: {path} has other columns or class names than {files[0]}; they must agree.")
         values += found
         place_of = path.name if root.is_file() else path.relative_to(root).as_posix()
         ids += [f"{place_of}/{row:06d}" for row in range(len(found))]
-    labels, classes = _labels(name, values, _feature_names(schema.metadata, label))
+    assert columns is not None  # there is a file
+    labels, classes = _labels(name, values, columns.names)
     rows = np.arange(len(ids))
-    return EncodedImages(name, ParquetRows(files, image), rows, labels, classes, tuple(ids))
+    return EncodedImages(name, ParquetRows(files, columns.image), rows, labels, classes, tuple(ids))
 
 
 def load_hugging_face(name: str, place: str) -> EncodedImages:
@@ -177,6 +217,22 @@ def load_hugging_face(name: str, place: str) -> EncodedImages:
     return EncodedImages(name, HuggingFaceRows(table, image, root), np.arange(len(table)), labels, classes, ids)
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """What a Parquet file says of its columns."""
+
+    image: str
+    label: str
+    names: list[str] | None
+    """Class names of the labels, where the file tells them."""
+
+
+def _columns(name: str, schema: Any) -> _Columns:
+    label = _column(name, schema.names, LABEL_COLUMNS, "label")
+    image = _column(name, schema.names, IMAGE_COLUMNS, "image")
+    return _Columns(image, label, _feature_names(schema.metadata, label))
+
+
 def _column(name: str, found: Sequence[str], known: Sequence[str], what: str) -> str:
     for column in known:
         if column in found:
@@ -197,9 +253,15 @@ def _labels(name: str, values: list[Any], names: Sequence[str] | None) -> tuple[
         raise UserError(f"{name} holds no rows.")
     if any(value is None for value in values):
         raise UserError(f"{name} has rows without a label, e.g. row {values.index(None)}.")
+    if all(isinstance(value, float) and value.is_integer() for value in values):  # as pandas leaves whole numbers
+        values = [int(value) for value in values]
     if all(isinstance(value, int) for value in values):
         classes = tuple(names) if names else tuple(str(index) for index in range(max(values) + 1))
         return np.array(values, dtype=np.int64), classes
     classes = sorted_classes(sorted({str(value) for value in values}))
     index = {one: position for position, one in enumerate(classes)}
     return np.array([index[str(value)] for value in values], dtype=np.int64), classes
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -34,7 +34,7 @@ class FileImages(ImageData):
     def __post_init__(self) -> None:
         if not self.ids:
             object.__setattr__(self, "ids", self.files)
-        _check(self)
+        object.__setattr__(self, "labels", checked_labels(self))
 
     def image(self, index: int) -> UInt8[Tensor, "3 height width"]:
         """Decode one file. Raises `UnreadableImage` with its path."""
@@ -81,7 +81,7 @@ class ArrayImages(ImageData):
             )
         if self.rows is None:
             object.__setattr__(self, "rows", np.arange(len(self.pixels)))
-        _check(self)
+        object.__setattr__(self, "labels", checked_labels(self))
 
     def image(self, index: int) -> UInt8[Tensor, "3 height width"]:
         assert self.rows is not None
@@ -118,7 +118,7 @@ class Renamed(ImageData):
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.inner.name)
         object.__setattr__(self, "selection", self.inner.selection)
-        _check(self)
+        object.__setattr__(self, "labels", checked_labels(self))
 
     def image(self, index: int) -> UInt8[Tensor, "3 height width"]:
         return self.inner.image(index)
@@ -145,17 +145,54 @@ def digest_of_samples(ids: Sequence[str], labels: np.ndarray, classes: Sequence[
     return digest.hexdigest()
 
 
-def _check(data: ImageData) -> None:
-    samples, labels = len(data.ids), data.labels
+def checked_labels(data: ImageData) -> np.ndarray:
+    """The labels of `data` as int64, once ids, labels and class names are what `ImageData` promises.
+
+    Raises `UserError` for no images, labels that are no indices into the class names (hidden test labels are often
+    -1), ids that occur twice, and ids or class names that are no text, as file names can be.
+    """
+    samples, labels = len(data.ids), np.asarray(data.labels)
     if samples == 0:
         raise UserError(f"{data.name} holds no images.")
     if labels.shape != (samples,):
         raise UserError(f"{data.name} has {samples} images and labels of shape {labels.shape}: one label an image.")
-    if labels.dtype != np.int64:
-        object.__setattr__(data, "labels", labels.astype(np.int64))
-    if labels.min() < 0 or labels.max() >= len(data.classes):
-        raise UserError(
-            f"{data.name} has labels from {labels.min()} to {labels.max()}, but {len(data.classes)} class names."
-        )
+    if labels.dtype.kind not in "iubf" or (labels != np.floor(labels)).any():
+        raise UserError(f"{data.name} has labels that are no whole numbers; they must be indices into its classes.")
+    _check_text(data.name, (*data.classes, *data.ids))
+    _check_range(data, labels)
     if len(set(data.ids)) != samples:
         raise UserError(f"{data.name} has sample ids that occur twice; every image needs an id of its own.")
+    return labels.astype(np.int64, copy=False)
+
+
+def _check_range(data: ImageData, labels: np.ndarray) -> None:
+    known = range(len(data.classes))
+    found = labels if data.accepted is None else np.array([label for row in data.accepted for label in row])
+    if found.min() >= 0 and found.max() < len(known):
+        return
+    rows = labels[:, None].tolist() if data.accepted is None else data.accepted
+    wrong = {sample: one for sample, row in zip(data.ids, rows, strict=True) for one in row if one not in known}
+    sample, label = next(iter(wrong.items()))
+    hidden = " Labels below 0 usually stand for a test set whose labels are hidden: take a part that has labels."
+    raise UserError(
+        f"{data.name} has {len(known)} class names, so labels 0 to {len(known) - 1}, but {len(wrong)} of "
+        f"{len(labels)} images have another, e.g. {sample} has {label:g}.{hidden if label < 0 else ''}"
+    )
+
+
+def _check_text(name: str, texts: Sequence[str]) -> None:
+    """Ids and class names are written into tables and digests, which hold text alone."""
+    if odd := [text for text in texts if not is_text(text)]:
+        raise UserError(
+            f"{name} has {len(odd)} file or class names that are not UTF-8 text, e.g. {odd[0]!a}. Rename them: "
+            "results name every image, and such a name cannot be written down."
+        )
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8; file names of any other bytes cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from weatherglass.data.images import checked_labels, is_text
 from weatherglass.data.kinds import KINDS
 from weatherglass.data.subset import subset
 from weatherglass.errors import UnknownName, UserError
@@ -26,6 +27,8 @@ def load_data(
     the undisturbed images beside them (`CLEAN` is again such a name). `classes` gives the class order of a folder
     instead of the sorted one. `limit` or `fraction` keeps a stratified part that `seed` decides (`subset`).
     """
+    if not is_text(spec):
+        raise UserError(f"The path {spec!a} is not UTF-8 text, so no result could name it; rename the folder.")
     data = _load(spec, classes)
     return subset(data, limit=limit, fraction=fraction, seed=seed)
 
@@ -157,4 +160,5 @@ def _from_user(spec: str) -> ImageData:
     data = call_user_factory(spec, "a weatherglass.ImageData")
     if not isinstance(data, ImageData):
         raise UserError(f"{spec} returned a {type(data).__name__}; it must return a weatherglass.ImageData.")
+    checked_labels(data)
     return data

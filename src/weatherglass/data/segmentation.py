@@ -13,7 +13,7 @@ from torch import Tensor
 
 from weatherglass.data.decode import decode_bytes
 from weatherglass.data.geometry import prepare
-from weatherglass.data.images import digest_of_samples
+from weatherglass.data.images import checked_labels, digest_of_samples
 from weatherglass.data.places import Place
 from weatherglass.data.segmentation_classes import LabelIds
 from weatherglass.errors import UnreadableImage, UserError
@@ -41,6 +41,7 @@ class MaskedImages(SegmentationData):
             raise UserError(f"{self.name} holds no images.")
         if len(self.classes) > MOST_CLASSES:
             raise UserError(f"{self.name} has {len(self.classes)} classes; at most {MOST_CLASSES} can be kept.")
+        checked_labels(self)
 
     @cached_property
     def labels(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]

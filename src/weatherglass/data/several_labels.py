@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from weatherglass.data.images import digest_of_samples
+from weatherglass.data.images import checked_labels, digest_of_samples
 from weatherglass.errors import UserError
 from weatherglass.types import ImageData
 
@@ -31,6 +31,7 @@ class SeveralLabels(ImageData):
         object.__setattr__(self, "ids", self.inner.ids)
         object.__setattr__(self, "selection", self.inner.selection)
         object.__setattr__(self, "labels", np.array([labels[0] for labels in self.accepted], dtype=np.int64))
+        checked_labels(self)
 
     def image(self, index: int) -> UInt8[Tensor, "3 height width"]:
         return self.inner.image(index)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from weatherglass.data.decode import IMAGE_ENDINGS, decode_bytes
 from weatherglass.data.folder import check_directory, image_files
-from weatherglass.data.images import FileImages, digest_of_samples
+from weatherglass.data.images import FileImages, checked_labels, digest_of_samples
 from weatherglass.data.masks import CATEGORIES16
 from weatherglass.errors import UnreadableImage, UserError
 from weatherglass.types import ImageData
@@ -40,6 +40,9 @@ class ZipImages(ImageData):
     labels: np.ndarray
     classes: tuple[str, ...]
     selection: str = "all"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", checked_labels(self))
 
     @cached_property
     def _members(self) -> zipfile.ZipFile:
