@@ -8,7 +8,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "weatherglass"
 
 LAYERS = (
-    {"errors", "lazy"},
+    {"errors", "lazy", "unfinished"},
     {"types", "catalog", "randomness", "user_code"},
     {"models", "corruptions", "data", "metrics"},
     {"tasks", "attacks", "analysis"},

@@ -87,6 +87,13 @@ class Preprocessing:
         return ", ".join(steps) or "none"
 
     @property
+    def padding(self) -> tuple[int, ...]:
+        """The colour beside an image that is smaller than the crop, 0..255; with `geometry` it decides the pixels."""
+        if self.fit != "contain" or not isinstance(self.resize, tuple):
+            return (0, 0, 0)
+        return tuple(round(255 * value) for value in self.mean)
+
+    @property
     def normalisation(self) -> str:
         """Stable text of the normalisation, e.g. 'mean 0.485 0.456 0.406, std 0.229 0.224 0.225'."""
         numbers = [" ".join(f"{value:g}" for value in values) for values in (self.mean, self.std)]

@@ -1,10 +1,5 @@
 """The evaluation as a whole: resume, independence of batches and workers, failures, bad input."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +10,6 @@ from networks import NotANumber, TemplateNetwork
 
 from weatherglass.data.images import ArrayImages
 from weatherglass.errors import UserError
-from weatherglass.evaluation.claims import Claims
 from weatherglass.evaluation.evaluate import EvaluationSettings, Silent, evaluate
 from weatherglass.evaluation.plan import PlannedCell
 from weatherglass.evaluation.runs import Run
@@ -217,23 +211,3 @@ def test_a_full_disk_keeps_what_was_finished(
     store = Store(tmp_path / "run")
     assert len(store.records()) == 4
     assert not list(store.path.rglob("*.part"))
-
-
-def test_claims_are_respected_while_their_owner_lives(tmp_path: Path) -> None:
-    mine, theirs = Claims(tmp_path), Claims(tmp_path)
-    assert mine.take("cell")
-    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    try:
-        (tmp_path / "claims" / "cell").write_text(f"{os.uname().nodename} {sleeper.pid}")
-        assert not theirs.take("cell")
-    finally:
-        sleeper.send_signal(signal.SIGKILL)
-        sleeper.wait()
-    assert theirs.take("cell")
-    (tmp_path / "claims" / "cell").write_text("another-machine 1")
-    assert not mine.take("cell")
-    long_ago = time.time() - 3600
-    os.utime(tmp_path / "claims" / "cell", (long_ago, long_ago))
-    assert mine.take("cell")
-    mine.release("cell")
-    assert theirs.take("cell")

@@ -1,6 +1,5 @@
 """`Transferred`: adversarial images made on one model and shown to another; made once, kept, used again."""
 
-import os
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from weatherglass.attacks.disturbance import Attacked
 from weatherglass.errors import UserError
 from weatherglass.types import Batch, Disturbance, Images, Predictor
+from weatherglass.unfinished import unfinished
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,9 @@ class Transferred(Disturbance):
             return torch.from_numpy(np.load(path, allow_pickle=False))
         made = self.attack.of_input(batch, self.source, seed=seed)
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.stem}.{os.getpid()}.npy")
-        np.save(part, made.cpu().numpy())
+        part = unfinished(path)
+        with part.open("xb") as stream:
+            np.save(stream, made.cpu().numpy())
         part.replace(path)
         return made
 

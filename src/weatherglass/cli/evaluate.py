@@ -73,7 +73,7 @@ class Options:
 @click.option("--forward-batch", type=click.IntRange(1), help="Images per forward pass [default: 32 CPU, 256 GPU].")
 @click.option("--workers", type=click.IntRange(0), default=0, help="Threads that decode [default: one per processor].")
 @click.option("--skip-unreadable", is_flag=True, help="Leave out files that do not decode, and say so.")
-@click.option("--plan", "only_plan", is_flag=True, help="Print the plan and stop.")
+@click.option("--plan", "only_plan", is_flag=True, help="Print the plan and stop; nothing is written.")
 def command(**options: Any) -> None:
     """Measure MODELS on DATA, clean and under every condition of a suite.
 
@@ -115,6 +115,7 @@ def measure(options: Options) -> "Evaluation | None":
             disturbances=options.disturbances,
             settings=settings,
             listener=terminal,
+            only_plan=options.only_plan,
         )
         terminal.planned(plans)
         if options.only_plan:

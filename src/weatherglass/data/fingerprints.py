@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from weatherglass.unfinished import unfinished
+
 THREADS = 8
 """Hashing releases the interpreter's lock; more threads than cores hide the latency of network file systems."""
 
@@ -78,9 +80,9 @@ def _read(cache: Path, count: int) -> list[bytes] | None:
 
 def _write(cache: Path, digests: Sequence[bytes]) -> None:
     """Written aside and renamed; a cache that cannot be written is done without."""
-    part = cache.with_name(f".{cache.stem}.{os.getpid()}.part")
+    part = unfinished(cache)
     with suppress(OSError):
         cache.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as stream:
+        with part.open("xb") as stream:
             np.save(stream, np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 16))
         part.replace(cache)

@@ -51,10 +51,10 @@ def _centre_crop(
     assert preprocessing.size is not None
     (height, width), (rows, columns) = image.shape[-2:], preprocessing.size
     if rows > height or columns > width:
-        contain = preprocessing.fit == "contain" and isinstance(preprocessing.resize, tuple)
-        fill = [round(255 * value) for value in preprocessing.mean] if contain else [0, 0, 0]
         down, right = max(rows - height, 0), max(columns - width, 0)
-        canvas = torch.tensor(fill, dtype=torch.uint8).view(3, 1, 1).repeat(1, height + down, width + right)
+        canvas = (
+            torch.tensor(preprocessing.padding, dtype=torch.uint8).view(3, 1, 1).repeat(1, height + down, width + right)
+        )
         canvas[:, down // 2 : down // 2 + height, right // 2 : right // 2 + width] = image
         image = canvas
         height, width = image.shape[-2:]

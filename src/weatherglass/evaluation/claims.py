@@ -5,9 +5,14 @@ courtesy: losing a claim costs a duplicate measurement, never a wrong one, becau
 """
 
 import os
+import secrets
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from threading import Event, Thread
 
 from weatherglass.errors import UserError
 
@@ -20,8 +25,8 @@ class Claims:
 
     def __init__(self, store_path: Path) -> None:
         self.folder = store_path / "claims"
-        self._owner = f"{socket.gethostname()} {os.getpid()}"
-        self._touched = 0.0
+        # The word at the end tells apart two instances whose processes have the same number.
+        self._owner = f"{socket.gethostname()} {os.getpid()} {_process_space()} {secrets.token_hex(8)}"
 
     def take(self, key: str) -> bool:
         """Claim a cell; False when a living process holds it."""
@@ -34,34 +39,65 @@ class Claims:
                         handle.write(self._owner)
                     return True
                 except FileExistsError:
-                    if not self._is_abandoned(path):
+                    if not _is_abandoned(path):
                         return False
                     path.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"Cannot write {path}: {error.strerror}. Choose a store that can be written to.") from error
         return False
 
-    def touch(self, key: str) -> None:
-        """Show that the work goes on; cheap enough to call after every batch."""
-        now = time.monotonic()
-        if now - self._touched > LEASE_SECONDS / 8:
-            self._touched = now
-            (self.folder / key).touch(exist_ok=True)
+    @contextmanager
+    def held(self, key: str) -> Iterator[None]:
+        """For the time of the block show that the work on a taken cell goes on, then give it back, measured or not.
 
-    def release(self, key: str) -> None:
-        """Give a cell back, measured or not."""
-        (self.folder / key).unlink(missing_ok=True)
-
-    def _is_abandoned(self, path: Path) -> bool:
+        A thread does it, since a batch under a slow attack can take longer than the lease.
+        """
+        done = Event()
+        beat = Thread(target=self._keep_alive, args=(key, done), daemon=True)
+        beat.start()
         try:
-            age = time.time() - path.stat().st_mtime
-            host, _, process = path.read_text(encoding="utf-8").partition(" ")
-        except FileNotFoundError:
-            return True
-        if age > LEASE_SECONDS:
-            return True
-        # A process of this machine that was killed need not be waited for.
-        return host == socket.gethostname() and process.isdigit() and not _is_alive(int(process))
+            yield
+        finally:
+            done.set()
+            beat.join()
+            self._release(key)
+
+    def _keep_alive(self, key: str, done: Event) -> None:
+        while not done.wait(LEASE_SECONDS / 8):
+            with suppress(OSError):  # lost: it must not come back without an owner
+                os.utime(self.folder / key)
+
+    def _release(self, key: str) -> None:
+        """Remove the claim, unless it was lost to another process meanwhile."""
+        path = self.folder / key
+        with suppress(OSError):
+            if path.read_text(encoding="utf-8") == self._owner:
+                path.unlink()
+
+
+def _is_abandoned(path: Path) -> bool:
+    try:
+        age = time.time() - path.stat().st_mtime
+        words = path.read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        return True
+    if age > LEASE_SECONDS:
+        return True
+    # A process of this machine that was killed need not be waited for.
+    match words:
+        case [host, process, space, *_] if (host, space) == (socket.gethostname(), _process_space()):
+            return process.isdigit() and not _is_alive(int(process))
+    return False
+
+
+@cache
+def _process_space() -> str:
+    """Where process numbers mean the same: one start of one machine, and one container of it. '-' where unknown."""
+    try:
+        start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{start}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return "-"
 
 
 def _is_alive(process: int) -> bool:
@@ -69,6 +105,6 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
-    return process != os.getpid()
+    except PermissionError:  # another user's
+        pass
+    return True

@@ -1,9 +1,9 @@
 """What one process does for a corrupted copy: decode a few images once, disturb them, write one file a condition."""
 
 import json
-import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
@@ -21,6 +21,7 @@ from weatherglass.errors import UnreadableImage, UserError
 from weatherglass.evaluation.conditions import CorruptionChoices
 from weatherglass.evaluation.files import write_text
 from weatherglass.types import Clean, Disturbance, ImageData, Preprocessing
+from weatherglass.unfinished import unfinished
 
 CHUNK = 16
 """Images worked on between two notes of what is done: what a killed run does again, per process."""
@@ -199,13 +200,15 @@ def _disturbed(
 
 def _write(path: Path, data: bytes) -> None:
     """Aside and renamed. Not flushed to the disk: a killed process leaves whole files, which is what matters here."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
+        with part.open("xb") as stream:
+            stream.write(data)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise UserError(
             f"Cannot write {path}: {error.strerror or error}. What is written is kept; the same command goes on."
         ) from error

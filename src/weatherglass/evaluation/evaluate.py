@@ -1,10 +1,9 @@
 """Evaluate: from names to measured cells in a store; what was measured before is not measured again."""
 
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol as Interface
@@ -18,7 +17,7 @@ from weatherglass.evaluation.conditions import CorruptionChoices, Stored, condit
 from weatherglass.evaluation.estimates import Summary
 from weatherglass.evaluation.forward import Forward, exact_arithmetic, find_objects
 from weatherglass.evaluation.outputs import decide
-from weatherglass.evaluation.pixels import PixelFile, decode_once
+from weatherglass.evaluation.pixels import PixelFile, clear_pixels, decode_for_plan, decode_once
 from weatherglass.evaluation.plan import ModelPlan, PlannedCell, Probe, default_forward_batch, plan_model
 from weatherglass.evaluation.record import CellRecord, DataManifest, FailedCell
 from weatherglass.evaluation.runs import Run, runs_of
@@ -26,7 +25,7 @@ from weatherglass.evaluation.store import Store
 from weatherglass.evaluation.summary import summarise
 from weatherglass.metrics.matching import area_bits
 from weatherglass.models.load import load_predictor
-from weatherglass.tasks.task import InvalidOutput, Task, task_named
+from weatherglass.tasks.task import InvalidOutput, task_named
 from weatherglass.types import DetectionData, Disturbance, ImageData, Predictor
 
 WAIT_SECONDS = 2.0
@@ -133,8 +132,13 @@ def plan_evaluation(
     disturbances: Sequence[str | Disturbance] = (),
     settings: EvaluationSettings,
     listener: Listener,
+    only_plan: bool = False,
 ) -> tuple[list[ModelPlan], Store]:
-    """Everything that precedes the first measurement: load, check, decode, list the cells, estimate the time."""
+    """Everything that precedes the first measurement: load, check, decode, list the cells, estimate the time.
+
+    Writes decoded images alone; `run_plans` makes the store. `only_plan`: for plans that nobody carries out; no more
+    is decoded than the plan needs, and nothing is written.
+    """
     images = load_data(data) if isinstance(data, str) else data
     conditions = conditions_of(images, suite=suite, disturbances=disturbances, choices=settings.choices)
     named = [models] if isinstance(models, str | Predictor) else list(models)
@@ -153,33 +157,52 @@ def plan_evaluation(
                     f"{condition} looks for a wrong answer, and the images of {images.name} have several right ones. "
                     f"Attack data with one label an image."
                 )
-    with _new_or_untouched(store) as opened:
-        plans, probe = [], Probe()
+    opened, plans, probe = Store.planned(store), [], Probe()
+    with _cleared_on_failure(opened) as decoded:
         for predictor, shown in checked:
-            pixels = decode_once(
-                _shown_first(shown),
-                predictor.preprocessing,
-                opened.path / "pixels",
-                workers=settings.workers or os.cpu_count() or 1,
-                progress=listener.decoding,
-            )
-            readable = _readable(shown, pixels, settings)
-            plans.append(_planned(predictor, readable, pixels, conditions, opened, settings, probe))
-            opened.put_data(_manifest(plans[-1]))
+            decoded.append(_decoded(predictor, shown, opened, settings, listener, only_plan=only_plan))
+            readable = _readable(shown, decoded[-1], settings)
+            plans.append(_planned(predictor, readable, decoded[-1], conditions, opened, settings, probe))
     return plans, opened
 
 
 @contextmanager
-def _new_or_untouched(path: str | Path) -> Iterator[Store]:
-    """The store at `path`, made where there is none; one that was made is removed again when the planning fails."""
-    made = not (Path(path) / "store.json").is_file()
-    opened = Store(path, create=True)
+def _cleared_on_failure(store: Store) -> Iterator[list[PixelFile]]:
+    """A list for what is decoded. Where the planning fails for a store that is not there yet, nothing stays of it.
+
+    Another process may have made the store meanwhile, so only decoded images are removed, and none that it uses.
+    """
+    found, decoded = store.path.exists(), list[PixelFile]()
     try:
-        yield opened
+        yield decoded
     except BaseException:
-        if made:
-            shutil.rmtree(opened.path, ignore_errors=True)
+        if not store.made:
+            clear_pixels(store.path / "pixels", decoded)
+            with suppress(OSError):
+                if not found:
+                    store.path.rmdir()
         raise
+
+
+def _decoded(
+    predictor: Predictor,
+    data: ImageData,
+    store: Store,
+    settings: EvaluationSettings,
+    listener: Listener,
+    *,
+    only_plan: bool,
+) -> PixelFile:
+    shown, wanted, folder = _shown_first(data), predictor.preprocessing, store.path / "pixels"
+    workers = settings.workers or os.cpu_count() or 1
+    if not only_plan:
+        return decode_once(shown, wanted, folder, workers=workers, progress=listener.decoding)
+    batch = settings.forward_batch or default_forward_batch(predictor.device, predictor.task, *(wanted.size or (1, 1)))
+    # Where all become alike, a few show what will be asked. Which files are left out only all of them show.
+    alike = wanted.size is not None and not settings.skip_unreadable
+    return decode_for_plan(
+        shown, wanted, folder, keep=batch, whole=not alike, workers=workers, progress=listener.decoding
+    )
 
 
 def check_task(predictor: Predictor, data: ImageData) -> None:
@@ -277,15 +300,18 @@ def run_plans(
     plans: Sequence[ModelPlan], store: Store, *, settings: EvaluationSettings, listener: Listener
 ) -> Evaluation:
     """Measure what is missing of `plans`, sharing the cells with any other process that writes to the store."""
+    store.make()
+    for plan in plans:
+        store.put_data(_manifest(plan))
     measured = 0
     failed: list[FailedCell] = []
+    decoded = [plan.pixels for plan in plans]
     for plan in plans:
-        for record in _measured_cells(plan, store, settings, listener):
+        for record in _measured_cells(plan, store, settings, listener, decoded):
             measured += isinstance(record, CellRecord)
             failed += [record] if isinstance(record, FailedCell) else []
     if not settings.keep_pixels:
-        # A process beside this one may be reading them: it keeps its open file, or decodes again.
-        shutil.rmtree(store.path / "pixels", ignore_errors=True)
+        clear_pixels(store.path / "pixels", decoded)
     keys = {planned.key for plan in plans for planned in plan.cells}
     runs = [run for run in runs_of(store) if any(record.key in keys for record in run.records.values())]
     order = {plan.predictor.name: place for place, plan in enumerate(plans)}
@@ -294,11 +320,13 @@ def run_plans(
 
 
 def _measured_cells(
-    plan: ModelPlan, store: Store, settings: EvaluationSettings, listener: Listener
+    plan: ModelPlan, store: Store, settings: EvaluationSettings, listener: Listener, decoded: list[PixelFile]
 ) -> Iterator[CellRecord | FailedCell]:
-    """Yield a record or a failure for every cell measured by this process; wait for those that others measure."""
+    """Yield a record or a failure for every cell measured by this process; wait for those that others measure.
+
+    What has to be decoded for it is added to `decoded`.
+    """
     claims = Claims(store.path)
-    task = task_named(plan.predictor.task)
     pending: list[PlannedCell] = plan.missing
     while pending:
         held: list[PlannedCell] = []
@@ -308,10 +336,9 @@ def _measured_cells(
             if not claims.take(planned.key):
                 held.append(planned)
                 continue
-            try:
-                yield _measure_and_keep(planned, plan, store, task, settings, _Heartbeat(listener, claims, planned.key))
-            finally:
-                claims.release(planned.key)
+            with claims.held(planned.key):
+                record = _measure_and_keep(planned, plan, store, settings, listener, decoded)
+            yield record
         if held:
             listener.note(f"waiting for {len(held)} cells that another process is measuring")
             time.sleep(WAIT_SECONDS)
@@ -322,13 +349,14 @@ def _measure_and_keep(
     planned: PlannedCell,
     plan: ModelPlan,
     store: Store,
-    task: Task,
     settings: EvaluationSettings,
     listener: engine.Listener,
+    decoded: list[PixelFile],
 ) -> CellRecord | FailedCell:
     listener.cell_started(planned)
+    task = task_named(plan.predictor.task)
     clean = None if planned.cell.disturbance == "clean" else engine.clean_outcome(store, plan)
-    pixels = _pixels_of(planned.disturbance, plan, store, settings)
+    pixels = _pixels_of(planned.disturbance, plan, store, settings, decoded)
     try:
         record, observations, pictures = engine.measure(
             planned, plan, pixels, task, batch_size=settings.batch_size, clean=clean, listener=listener
@@ -343,7 +371,9 @@ def _measure_and_keep(
     return record
 
 
-def _pixels_of(disturbance: Disturbance, plan: ModelPlan, store: Store, settings: EvaluationSettings) -> PixelFile:
+def _pixels_of(
+    disturbance: Disturbance, plan: ModelPlan, store: Store, settings: EvaluationSettings, decoded: list[PixelFile]
+) -> PixelFile:
     """The decoded images a cell starts from: the data's own, or those of a stored condition."""
     if not isinstance(disturbance, Stored):
         return plan.pixels
@@ -351,22 +381,7 @@ def _pixels_of(disturbance: Disturbance, plan: ModelPlan, store: Store, settings
     source = plan.data.at(disturbance.name, disturbance.level)
     workers = settings.workers or os.cpu_count() or 1
     pixels = decode_once(source, plan.predictor.preprocessing, store.path / "pixels", workers=workers)
+    decoded.append(pixels)
     if pixels.layout.unreadable:
         raise UserError(f"{pixels.layout.unreadable[0]} The stored condition {disturbance} is not complete.")
     return pixels
-
-
-class _Heartbeat:
-    """Passes everything on, and keeps the claim alive."""
-
-    def __init__(self, listener: engine.Listener, claims: Claims, key: str) -> None:
-        self._claims, self._key = claims, key
-        self.cell_started = listener.cell_started
-        self.cell_finished = listener.cell_finished
-        self.cell_failed = listener.cell_failed
-        self.note = listener.note
-        self._images_done: Callable[[int], None] = listener.images_done
-
-    def images_done(self, count: int) -> None:
-        self._claims.touch(self._key)
-        self._images_done(count)

@@ -2,33 +2,48 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from weatherglass.errors import UserError
+from weatherglass.unfinished import unfinished
 
 
-def write_aside(path: Path, write: Callable[[Path], object]) -> None:
+def write_aside(path: Path, write: Callable[[Path], object], *, replace: bool = True) -> None:
     """Call `write` with a temporary path beside `path`, flush it to disk, then rename it into place.
 
     A crash at any moment leaves either the old file or the new one, and at most a stray '.part' file.
-    A full disk or a read-only folder becomes a `UserError` and nothing is left behind.
+    `replace` False keeps a file that another process has put in place meanwhile. A full disk, a read-only folder or a
+    path that cannot be becomes a `UserError` and nothing is left behind.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = unfinished(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _begin(part)
         write(part)
         with part.open("rb+") as handle:
             os.fsync(handle.fileno())
-        part.replace(path)
+        if replace or not path.is_file():
+            part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise UserError(
             f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder; "
             f"everything finished so far is kept."
         ) from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    finally:
+        with suppress(OSError):  # in a path that cannot be, even looking for the file fails
+            part.unlink()
+
+
+def _begin(part: Path) -> None:
+    """Make the file and its folder, twice where another process removes the empty folder in between."""
+    for last in (False, True):
+        part.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.open("xb").close()
+            return
+        except FileNotFoundError:
+            if last:
+                raise
 
 
 def write_text(path: Path, text: str) -> None:

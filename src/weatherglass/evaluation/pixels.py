@@ -1,13 +1,17 @@
 """Pixels: every image is decoded and brought to the model's geometry once, for all conditions.
 
 The result is one flat file of uint8 that the operating system pages in and out, so memory stays flat in the
-number of images, and a run that was killed goes on without decoding again.
+number of images, and a run that was killed goes on without decoding again. Several processes may use one file.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
@@ -19,10 +23,16 @@ from weatherglass.data.geometry import prepare
 from weatherglass.errors import MissingExtra, UnreadableImage, UserError
 from weatherglass.evaluation.files import write_aside, write_text
 from weatherglass.evaluation.protocol import digest_of
+from weatherglass.evaluation.shared_files import Hold, remove_unless_held
+from weatherglass.evaluation.versions import library_versions
 from weatherglass.types import DetectionData, ImageData, Preprocessing
+from weatherglass.unfinished import ENDING
 
 CHUNK = 64
 """Images decoded between two writes: enough for every worker, little memory."""
+
+ABANDONED_SECONDS = 3600.0
+"""A file that is being written grows with every chunk; one that did not for so long was left by a killed process."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +67,13 @@ class Layout:
 
 
 class PixelFile:
-    """The decoded images of one data set under one geometry."""
+    """The decoded images of one data set under one geometry. No process removes the file while another has it open."""
 
     def __init__(self, path: Path, layout: Layout) -> None:
+        """Raises `FileNotFoundError` when another process has just removed the file."""
+        self.path = path
         self.layout = layout
+        self._hold = Hold(path)
         count = len(layout.readable)
         self._sizes = np.array(layout.sizes or [(layout.height, layout.width)] * count, dtype=np.int64)
         self._starts = np.concatenate([[0], np.cumsum(3 * self._sizes.prod(axis=1))])
@@ -68,6 +81,10 @@ class PixelFile:
 
     def __len__(self) -> int:
         return len(self._sizes)
+
+    def let_go(self) -> None:
+        """Allow the file to be removed. What this process has of it can still be read."""
+        self._hold.let_go()
 
     def at(self, indices: Sequence[int]) -> UInt8[Tensor, "batch 3 height width"]:
         """A copy of some images, all of one size."""
@@ -98,20 +115,104 @@ def decode_once(
     Images of different sizes stay so where the task can score each by itself (masks, boxes). Raises `UserError` for
     classifiers that declare no crop for such images, and when the disk is full.
     """
-    key = digest_of([data.digest, data.selection, len(data), preprocessing.geometry])
-    path, notes = folder / f"{key}.pixels", folder / f"{key}.json"
-    if notes.is_file() and path.is_file():
-        return PixelFile(path, msgspec.json.decode(notes.read_bytes(), type=Layout))
+    path = folder / f"{_key(data, preprocessing)}.pixels"
+    for last in (False, True):
+        try:
+            return _opened(path) or _decoded(path, data, preprocessing, workers, progress)
+        except FileNotFoundError:  # another process finished, and removed it before we could open it
+            if last:
+                raise UserError(
+                    f"{path} is removed again and again while it is needed: leave {folder} alone."
+                ) from None
+    raise AssertionError
+
+
+def clear_pixels(folder: Path, used: Sequence[PixelFile]) -> None:
+    """Remove the decoded images of `folder` that no other process uses, and what killed processes left there.
+
+    `used` are those that this process opened; they are let go.
+    """
+    for pixels in used:
+        pixels.let_go()
+    own = {pixels.path for pixels in used}
+    for path in sorted(folder.glob("*.pixels")):
+        if remove_unless_held(path, own=path in own):
+            path.with_suffix(".json").unlink(missing_ok=True)
+    for part in folder.glob(f".*{ENDING}"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
+                part.unlink()
+    with suppress(OSError):  # where another process uses it, it is not empty
+        folder.rmdir()
+
+
+def decode_for_plan(
+    data: ImageData,
+    preprocessing: Preprocessing,
+    folder: Path,
+    *,
+    keep: int,
+    whole: bool,
+    workers: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PixelFile:
+    """The layout of all images and the pixels of the first `keep`, for a plan that nobody carries out.
+
+    Nothing is written to `folder`, but what an earlier run decoded there is read. `whole` False decodes the first
+    `keep` images alone and takes the others for readable; all images must have one size then.
+    """
+    if (found := _opened(folder / f"{_key(data, preprocessing)}.pixels")) is not None:
+        return found
+    shown = data if whole else data.select(range(min(keep, len(data))), "the first")
+    places = count()
+    with TemporaryDirectory(prefix="weatherglass-", ignore_cleanup_errors=True) as temporary:
+        path = Path(temporary) / "pixels"
+        with path.open("wb") as handle, ThreadPoolExecutor(workers) as pool:
+
+            def write(image: bytes) -> None:
+                if next(places) < keep:
+                    handle.write(image)
+
+            layout = _decode_into(write, shown, preprocessing, pool, progress)
+        first = replace(layout, readable=layout.readable[:keep], sizes=layout.sizes[:keep])
+        pixels = PixelFile(path, first)  # stays readable without a name
+    pixels.layout = layout if whole else replace(layout, readable=tuple(range(len(data))))
+    return pixels
+
+
+def _key(data: ImageData, preprocessing: Preprocessing) -> str:
+    """Everything that decides the decoded images: also the versions of what decodes and resizes them."""
+    wanted = [preprocessing.geometry, preprocessing.padding]
+    return digest_of([data.digest, data.selection, len(data), *wanted, library_versions()])
+
+
+def _opened(path: Path) -> PixelFile | None:
+    """What an earlier run, or another process, decoded."""
+    notes = path.with_suffix(".json")
+    if not (notes.is_file() and path.is_file()):
+        return None
+    return PixelFile(path, msgspec.json.decode(notes.read_bytes(), type=Layout))
+
+
+def _decoded(
+    path: Path,
+    data: ImageData,
+    preprocessing: Preprocessing,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> PixelFile:
     layout: Layout | None = None
 
     def write(part: Path) -> None:
         nonlocal layout
         with part.open("wb") as handle, ThreadPoolExecutor(workers) as pool:
             layout = _decode_into(handle.write, data, preprocessing, pool, progress)
+        # The notes go first: whoever sees the images in place can then read them.
+        write_text(path.with_suffix(".json"), msgspec.json.encode(layout).decode())
 
-    write_aside(path, write)
+    # A process that was faster may be reading its file already; equal keys mean equal bytes.
+    write_aside(path, write, replace=False)
     assert layout is not None
-    write_text(notes, msgspec.json.encode(layout).decode())
     return PixelFile(path, layout)
 
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -11,10 +10,10 @@ from weatherglass.errors import UserError
 from weatherglass.evaluation.pixels import PixelFile
 from weatherglass.evaluation.protocol import Cell, Protocol
 from weatherglass.evaluation.store import Store
+from weatherglass.evaluation.versions import library_versions
 from weatherglass.types import Batch, Clean, Disturbance, ImageData, Predictor
 
 PROBE_IMAGES = 4
-VERSIONED = ("weatherglass", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "pillow")
 
 
 @dataclass(frozen=True)
@@ -53,22 +52,6 @@ class ModelPlan:
     def decoded_bytes(self) -> int:
         """Size of the decoded images on disk."""
         return self.pixels.layout.bytes
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries that pixels and numbers pass through."""
-    return {name: found for name in VERSIONED if (found := _version(name))}
-
-
-def _version(package: str) -> str | None:
-    if package == "weatherglass":
-        from weatherglass import __version__
-
-        return __version__
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def default_forward_batch(device: torch.device, task: str, height: int, width: int) -> int:

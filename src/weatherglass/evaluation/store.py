@@ -13,7 +13,7 @@ same cell write the same file. Files are written aside and renamed; a killed wri
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -31,6 +31,7 @@ from weatherglass.evaluation.record import (
     Overlay,
     Picture,
 )
+from weatherglass.unfinished import ENDING
 
 FORMAT = 1
 _RECORD = b"weatherglass"
@@ -49,21 +50,57 @@ class Store:
         Raises `UserError` when the path holds no store, one of another format, or cannot be written to.
         """
         self.path = Path(path)
-        marker = self.path / "store.json"
-        if not marker.is_file():
-            if not create:
-                raise UserError(
-                    f"There is no Weatherglass store at '{path}'. "
-                    f"Measure something first: weatherglass evaluate MODEL --data DATA --store {path}"
-                )
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-                raise UserError(f"'{path}' exists and is not a Weatherglass store. Choose a new or an empty folder.")
+        if create:
+            self._check_free()
+            self.make()
+        elif not self.made:
+            raise UserError(
+                f"There is no Weatherglass store at '{path}'. "
+                f"Measure something first: weatherglass evaluate MODEL --data DATA --store {path}"
+            )
+        else:
+            self._check_format()
+
+    @classmethod
+    def planned(cls, path: str | Path) -> Self:
+        """The store at `path`, or an empty one that `make` will put there; writes nothing.
+
+        Raises `UserError` when the path holds something else, or a store of another format.
+        """
+        store = cls.__new__(cls)
+        store.path = Path(path)
+        store._check_free()
+        return store
+
+    @property
+    def made(self) -> bool:
+        """Whether there is a store at the path."""
+        try:
+            return self._marker.is_file()
+        except OSError as error:  # a name that is too long
+            raise UserError(f"'{self.path}' cannot be a store: {error.strerror}. Choose another folder.") from error
+
+    def make(self) -> None:
+        """Mark the folder as a store, unless it is one."""
+        if not self.made:
             from weatherglass import __version__
 
-            write_text(marker, msgspec.json.encode({"format": FORMAT, "weatherglass": __version__}).decode())
-        self._check_format(marker)
+            write_text(self._marker, msgspec.json.encode({"format": FORMAT, "weatherglass": __version__}).decode())
+        self._check_format()
 
-    def _check_format(self, marker: Path) -> None:
+    @property
+    def _marker(self) -> Path:
+        return self.path / "store.json"
+
+    def _check_free(self) -> None:
+        """Raise `UserError` unless a store is here or can be: another process that still plans may have begun it."""
+        if self.made:
+            self._check_format()
+        elif self.path.exists() and (not self.path.is_dir() or any(_is_foreign(one) for one in self.path.iterdir())):
+            raise UserError(f"'{self.path}' exists and is not a Weatherglass store. Choose a new or an empty folder.")
+
+    def _check_format(self) -> None:
+        marker = self._marker
         try:
             written = msgspec.json.decode(marker.read_bytes())
             found = written["format"]
@@ -195,6 +232,10 @@ class Store:
             raise UserError(
                 f"The cell {path} is damaged ({error}). Delete it; the next run measures it again."
             ) from error
+
+
+def _is_foreign(path: Path) -> bool:
+    return path.name != "pixels" and not path.name.endswith(ENDING)
 
 
 def _to_table(observations: Observations, pictures: dict[str, Picture | Overlay]) -> "pa.Table":
