@@ -158,7 +158,7 @@ def test_the_published_recipe() -> None:
 
 def test_what_is_not_decayed() -> None:
     swin = replace(TINY.network, name="mask-rcnn/swin_micro_64", arguments={})
-    model = start_detector(replace(TINY, network=swin), classes=2)
+    model = start_detector(replace(TINY, network=swin), classes=2).network
     groups = [group["params"] for group in make_optimiser(model, TINY).param_groups if not group["weight_decay"]]
     plain = {id(parameter) for group in groups for parameter in group}
     named = dict(model.named_parameters())
@@ -209,7 +209,7 @@ def test_a_classifier_fills_the_backbone(tmp_path: Path) -> None:
     arguments = {**MICRO.network.arguments, "depths": [1, 1, 2, 1], "pyramid_width": 8}
     network = replace(MICRO.network, arguments=arguments, start=str(tmp_path / "classifier.safetensors"))
     recipe = replace(MICRO, network=network)
-    model = start_detector(recipe, classes=5)
+    model = start_detector(recipe, classes=5).network
     ours = dict(model.network.named_parameters())
     theirs = dict(classifier.named_parameters())
     assert len(ours.keys() & theirs.keys()) > 20
@@ -231,7 +231,7 @@ def test_data_that_cannot_teach_are_refused() -> None:
 def test_detectors_of_the_small_comparison_have_equal_backbones() -> None:
     sizes = []
     for name in ("mask-rcnn-fan-hybrid-micro", "mask-rcnn-convnext-micro"):
-        backbone = start_detector(RECIPES[name], classes=5).backbone.backbone
+        backbone = start_detector(RECIPES[name], classes=5).network.backbone.backbone
         sizes.append(sum(parameter.numel() for parameter in backbone.parameters()))
     assert sizes[1] == pytest.approx(sizes[0], rel=0.01)
 

@@ -106,7 +106,7 @@ def test_loss_counts_only_what_counts() -> None:
 def test_the_published_recipe() -> None:
     """Card 19: AdamW 6e-5, ten times that for the head, warm-up of 1,500 steps, a straight line down to 0."""
     small = replace(SEGFORMER, network=replace(SEGFORMER.network, name="segformer/convnext_micro_64"))
-    optimiser = make_optimiser(start_segmenter(small, classes=3), small)
+    optimiser = make_optimiser(start_segmenter(small, classes=3).network, small)
     schedule = make_schedule(optimiser, small, 371)
     rates = []
     for step in (0, 4 * 371, 431 * 371 // 2, 431 * 371 - 1):
@@ -158,7 +158,7 @@ def test_data_without_masks_is_refused() -> None:
 @pytest.mark.slow
 def test_full_size_configuration_trains_and_infers() -> None:
     """FAN-S-Hybrid with the SegFormer head at 1024 pixels: a step and an inference."""
-    model = start_segmenter(SEGFORMER, classes=19)
+    model = start_segmenter(SEGFORMER, classes=19).network
     masks = torch.zeros(1, 1024, 1024, dtype=torch.uint8)
     weighted_loss(model.train()(torch.rand(1, 3, 1024, 1024)), masks).backward()
     assert all(parameter.grad is not None for parameter in model.head.parameters())

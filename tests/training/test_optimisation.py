@@ -92,10 +92,10 @@ def test_fine_tuning_starts_from_a_checkpoint_with_a_fresh_small_classifier(tmp_
     trained = build_network("fan_vit_micro_32", {"depth": 1}, classes=100, image_size=32)
     save_weights(trained, tmp_path / "start.safetensors")
     network = Network("fan_vit_micro_32", {"depth": 1}, start=str(tmp_path / "start.safetensors"), head_scale=0.001)
-    plain = start_network(replace(SMALL, network=replace(network, start=None, head_scale=1.0)), classes=10)
-    tuned = start_network(replace(SMALL, network=network), classes=10)
+    plain = start_network(replace(SMALL, network=replace(network, start=None, head_scale=1.0)), classes=10).network
+    tuned = start_network(replace(SMALL, network=network), classes=10).network
     torch.testing.assert_close(tuned.head.weight, 0.001 * plain.head.weight)
     torch.testing.assert_close(tuned.blocks[0].attn.proj.weight, trained.blocks[0].attn.proj.weight)
     # Other image sizes: a fully attentional network has no position table to resize.
-    larger = start_network(replace(SMALL, image_size=48, network=network), classes=10)
+    larger = start_network(replace(SMALL, image_size=48, network=network), classes=10).network
     assert larger(torch.zeros(2, 3, 48, 48)).shape == (2, 10)

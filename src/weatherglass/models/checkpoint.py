@@ -57,15 +57,22 @@ class FitReport:
     """What the checkpoint has and the model lacks."""
     mismatched: tuple[str, ...] = ()
     """Names with different shapes, e.g. 'head.weight: (1000, 384) in the checkpoint, (10, 384) in the model'."""
+    resized: tuple[str, ...] = ()
+    """Position tables that were interpolated, among those loaded."""
 
     @property
     def exact(self) -> bool:
         """Whether every name and shape agreed."""
-        return not (self.missing or self.unexpected or self.mismatched)
+        return not (self.missing or self.unexpected or self.mismatched or self.resized)
 
     def __str__(self) -> str:
         parts = [f"{self.loaded} tensors fit"]
-        lists = {"missing": self.missing, "unexpected": self.unexpected, "of other shape": self.mismatched}
+        lists = {
+            "interpolated": self.resized,
+            "missing": self.missing,
+            "unexpected": self.unexpected,
+            "of other shape": self.mismatched,
+        }
         parts += [f"{len(names)} {word} ({_some(names)})" for word, names in lists.items() if names]
         return ", ".join(parts)
 
@@ -101,6 +108,7 @@ def fit_checkpoint(
     *,
     strict: bool = True,
     ignore_mismatched: bool = False,
+    resize_positions: bool = False,
 ) -> FitReport:
     """Load a checkpoint into a model, in place.
 
@@ -111,15 +119,19 @@ def fit_checkpoint(
         strict: every name and shape must agree. Otherwise what agrees is loaded and the report lists the rest.
         ignore_mismatched: with `strict=False`, skip tensors of another shape (a head with other classes) instead
             of refusing them.
+        resize_positions: interpolate learned position tables of another image size, for fine-tuning at this one.
 
     Raises:
         UserError: with `strict`, when anything does not fit; always, when nothing does or a shape disagrees.
     """
+    from weatherglass.models.position_tables import resized_tables
     from weatherglass.models.published_names import DERIVED, fan_state_dict
 
     origin = str(checkpoint.path) if isinstance(checkpoint, Checkpoint) else "the state dict"
     state = dict(checkpoint.state_dict if isinstance(checkpoint, Checkpoint) else checkpoint)
     state = fan_state_dict(state, model)
+    resized = resized_tables(state, model) if resize_positions else {}
+    state |= resized
     wanted = model.state_dict()
     mismatched = {name for name in wanted.keys() & state.keys() if wanted[name].shape != state[name].shape}
     fitting = {name: state[name] for name in wanted if name in state and name not in mismatched}
@@ -133,6 +145,7 @@ def fit_checkpoint(
             for name in wanted
             if name in mismatched
         ),
+        resized=tuple(resized),
     )
     _refuse_misfit(report, origin, model, strict=strict, ignore_mismatched=ignore_mismatched)
     model.load_state_dict(fitting, strict=False)

@@ -106,14 +106,6 @@ class Detector(GeneralizedRCNN):
         exempt = ("relative_position_bias_table", "pos_embed", "cls_token")
         return {name for name, _ in self.named_parameters() if name.endswith(exempt)}
 
-    def recompute_activations(self) -> None:
-        """Recompute those of the backbone in the backward pass: less memory, about a third more time."""
-        network = self.network
-        target: Any = network if hasattr(network, "set_grad_checkpointing") else getattr(network, "body", network)
-        if not hasattr(target, "set_grad_checkpointing"):
-            raise UserError("network.gradient_checkpointing: this backbone cannot recompute its activations.")
-        target.set_grad_checkpointing(True)
-
 
 class _Transform(GeneralizedRCNNTransform):
     """Resizing in evaluation only, and not at all where no side is named; normalisation and padding always.

@@ -19,6 +19,7 @@ from weatherglass.training.interruption import loading_process
 from weatherglass.training.objective import Objective
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.samples import AugmentedImages, seeded_libraries
+from weatherglass.training.start import Started, classifiers, fill_classifier
 from weatherglass.types import ImageData, Predictor, Preprocessing
 
 LabelledImages = tuple[Float[Tensor, "batch 3 height width"], Int[Tensor, " batch"]]
@@ -41,7 +42,9 @@ class Classification(Objective[LabelledImages]):
         self._teacher: Predictor | None = None
 
     def build(self) -> nn.Module:
-        return start_network(self.recipe, classes=len(self.training.classes))
+        started = start_network(self.recipe, classes=len(self.training.classes))
+        self.remarks = started.remarks
+        return started.network
 
     def collate(self, samples: Sequence[tuple[Tensor, int]]) -> LabelledImages:
         images, labels = zip(*samples, strict=True)
@@ -150,24 +153,25 @@ def soft_cross_entropy(
     return -(targets * F.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
 
 
-def start_network(recipe: Recipe, *, classes: int) -> nn.Module:
-    """The recipe's network with initial weights: fresh from the recipe's seed, or from its checkpoint."""
-    from weatherglass.models.checkpoint import fit_checkpoint, load_checkpoint
+def start_network(recipe: Recipe, *, classes: int) -> Started[nn.Module]:
+    """The recipe's network with initial weights: fresh from the recipe's seed, or from its checkpoint.
 
+    A checkpoint brings everything but a classifier of another number of classes. Raises `UserError` for one that lacks
+    more.
+    """
     chosen = recipe.network
     with seeded_initialisation(recipe.seed):
         model = build_network(
             chosen.name, chosen.arguments, classes=classes, drop_path=chosen.drop_path, image_size=recipe.image_size
         )
-    if chosen.start is not None:
-        fit_checkpoint(model, load_checkpoint(chosen.start), strict=False, ignore_mismatched=True)
     if chosen.head_scale != 1:
-        _scale_head(model, chosen.head_scale)
+        _scale_classifier(model, chosen.head_scale)  # before a trained one takes its place
+    remarks = () if chosen.start is None else (fill_classifier(model, chosen.start),)
     if chosen.gradient_checkpointing:
         model.set_grad_checkpointing(True)  # pyright: ignore[reportCallIssue]
     if recipe.distillation.kind != "none" and hasattr(model, "set_distilled_training"):
         model.set_distilled_training(True)  # pyright: ignore[reportCallIssue]
-    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model  # pyright: ignore[reportCallIssue]
+    return Started(model, remarks).in_layout(recipe.channels_last)
 
 
 def load_teacher(recipe: Recipe, device: torch.device, classes: int) -> Predictor:
@@ -181,11 +185,11 @@ def load_teacher(recipe: Recipe, device: torch.device, classes: int) -> Predicto
     return teacher
 
 
-def _scale_head(model: nn.Module, factor: float) -> None:
-    head: Any = model.get_classifier()  # pyright: ignore[reportCallIssue]
+def _scale_classifier(model: nn.Module, factor: float) -> None:
     with torch.no_grad():
-        for parameter in head.parameters():
-            parameter.mul_(factor)
+        for layer in classifiers(model):
+            for parameter in layer.parameters():
+                parameter.mul_(factor)
 
 
 def _classes(data: ImageData) -> str:

@@ -21,6 +21,7 @@ from weatherglass.training.boxed import Target, as_target, augmented
 from weatherglass.training.objective import Objective, check_same_classes
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.samples import Place
+from weatherglass.training.start import Started, fill_dense
 from weatherglass.types import DetectionData, ImageData
 
 SCORES = ("box_ap", "box_ap50", "mask_ap", "mask_ap50")
@@ -64,7 +65,9 @@ class Detection(Objective[BoxedBatch]):
         self.dataset = AugmentedObjects(data, recipe)
 
     def build(self) -> nn.Module:
-        return start_detector(self.recipe, classes=len(self.training.classes))
+        started = start_detector(self.recipe, classes=len(self.training.classes))
+        self.remarks = (*self.remarks, *started.remarks)
+        return started.network
 
     def collate(self, samples: Sequence[tuple[Tensor, Target]]) -> BoxedBatch:
         images, targets = zip(*samples, strict=True)
@@ -122,21 +125,18 @@ def detector_arguments(recipe: Recipe) -> dict[str, Any]:
     return {"mean": recipe.mean, "std": recipe.std, **recipe.network.arguments}
 
 
-def start_detector(recipe: Recipe, *, classes: int) -> Detector:
+def start_detector(recipe: Recipe, *, classes: int) -> Started[Detector]:
     """The recipe's detector with initial weights: fresh from the recipe's seed; `network.start` fills the backbone.
 
     A checkpoint may be a whole detector, whose last layers are made anew where the classes differ, or a classifier,
-    whose head is left out.
+    or a published detector, of which the backbone is taken. Raises `UserError` for one that does not fill it.
     """
-    from weatherglass.models.checkpoint import fit_checkpoint, load_checkpoint
-
     chosen = recipe.network
     with seeded_initialisation(recipe.seed):
         model = build_named_detector(chosen.name, classes, detector_arguments(recipe), drop_path=chosen.drop_path)
+    remarks = ()
     if chosen.start is not None:
-        checkpoint = load_checkpoint(chosen.start)
-        whole = any(name.startswith("roi_heads.") for name in checkpoint.state_dict)
-        fit_checkpoint(model if whole else model.network, checkpoint, strict=False, ignore_mismatched=True)
+        remarks = (fill_dense(model, model.backbone.backbone, chosen.start, heads=("roi_heads.",)),)
     if chosen.gradient_checkpointing:
-        model.recompute_activations()
-    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model  # pyright: ignore[reportCallIssue]
+        model.backbone.backbone.recompute_activations()
+    return Started(model, remarks).in_layout(recipe.channels_last)

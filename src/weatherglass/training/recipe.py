@@ -22,9 +22,11 @@ class Network:
     drop_path: float = 0.0
     """Stochastic depth: the chance that a residual branch is skipped for a sample."""
     start: str | None = None
-    """Checkpoint to start from; a classifier of another number of classes is made anew."""
+    """Checkpoint to start from; a classifier of another number of classes is made anew, all else must be there. Learned
+    positions of another image size are interpolated."""
     head_scale: float = 1.0
-    """Factor on the fresh classifier's weights (0.001 when fine-tuning, as ConvNeXt does)."""
+    """Factor on the fresh classifier's weights (0.001 when fine-tuning, as ConvNeXt does); one that `start` brings is
+    not scaled."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
 

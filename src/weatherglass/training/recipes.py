@@ -143,7 +143,8 @@ _FINETUNE = replace(
 
 
 def _finetunings() -> list[Recipe]:
-    large = {"name": "fan_large_16_p4_hybrid", "drop_path": 0.3}
+    # FAN-L-Hybrid scales its fresh classifier by 0.001 itself.
+    large = {"name": "fan_large_16_p4_hybrid", "drop_path": 0.3, "head_scale": 1.0}
     at_384 = {"image_size": 384, "crop_ratio": 1.0}
     from_22k = replace(
         _FINETUNE,

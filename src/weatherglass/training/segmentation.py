@@ -21,6 +21,7 @@ from weatherglass.training.masked import cropped, distorted, mirrored, rescaled
 from weatherglass.training.objective import Objective, check_same_classes
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.samples import Place
+from weatherglass.training.start import Started, fill_dense
 from weatherglass.types import IGNORE, ImageData, Masks, Preprocessing, SegmentationData
 
 MaskedBatch = tuple[Float[Tensor, "batch 3 height width"], Masks]
@@ -48,7 +49,9 @@ class Segmentation(Objective[MaskedBatch]):
         self.dataset = AugmentedMasks(data, recipe)
 
     def build(self) -> nn.Module:
-        return start_segmenter(self.recipe, classes=len(self.training.classes))
+        started = start_segmenter(self.recipe, classes=len(self.training.classes))
+        self.remarks = started.remarks
+        return started.network
 
     def collate(self, samples: Sequence[tuple[Tensor, Tensor]]) -> MaskedBatch:
         images, masks = zip(*samples, strict=True)
@@ -127,22 +130,21 @@ def weighted_loss(scores: Any, masks: Masks) -> Float[Tensor, ""]:
     return torch.stack(losses).sum()
 
 
-def start_segmenter(recipe: Recipe, *, classes: int) -> Segmenter:
+def start_segmenter(recipe: Recipe, *, classes: int) -> Started[Segmenter]:
     """The recipe's segmenter with initial weights: fresh from the recipe's seed; `network.start` fills the backbone.
 
-    A checkpoint may be a whole segmenter or a classifier, whose head is left out.
+    A checkpoint may be a whole segmenter, or a classifier or a published segmenter, whose head is left out. Raises
+    `UserError` for one that does not fill the backbone.
     """
-    from weatherglass.models.checkpoint import fit_checkpoint, load_checkpoint
-
     chosen = recipe.network
     with seeded_initialisation(recipe.seed):
         model = build_named_segmenter(chosen.name, classes, chosen.arguments, drop_path=chosen.drop_path)
+    remarks = ()
     if chosen.start is not None:
-        checkpoint = load_checkpoint(chosen.start)
-        whole = any(name.startswith("backbone.") for name in checkpoint.state_dict)
-        target: nn.Module = model if whole else model.backbone.whole
-        fit_checkpoint(target, checkpoint, strict=False, ignore_mismatched=True)
-    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model  # pyright: ignore[reportCallIssue]
+        remarks = (fill_dense(model, model.backbone, chosen.start, heads=("head.",)),)
+    if chosen.gradient_checkpointing:
+        model.backbone.recompute_activations()
+    return Started(model, remarks).in_layout(recipe.channels_last)
 
 
 def evaluation_preprocessing(recipe: Recipe) -> Preprocessing:
