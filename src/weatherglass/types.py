@@ -217,6 +217,11 @@ class Disturbance(ABC):
         """Forward passes that disturbing one image costs (a gradient counts three); None: no model is asked."""
         return None
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether it looks for a wrong answer: the labels of a batch must then be indices into the outputs."""
+        return False
+
     def chunk(self, predictor: Predictor) -> int:
         """Images that are worked on together. Batches are whole multiples of it, so that no number depends on their
         size; 1 where the images do not meet."""

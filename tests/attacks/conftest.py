@@ -11,8 +11,8 @@ from weatherglass.types import Predictor, Preprocessing
 
 @pytest.fixture
 def predictor_of() -> Callable[..., Predictor]:
-    def make(module: nn.Module, *, mean: float = 0.5, std: float = 0.25, name: str = "model") -> Predictor:
+    def make(module: nn.Module, *, mean: float = 0.5, std: float = 0.25, precision: str = "float32") -> Predictor:
         preprocessing = Preprocessing(size=(8, 8), mean=(mean,) * 3, std=(std,) * 3, source="test")
-        return TorchPredictor(module, name=name, preprocessing=preprocessing, device="cpu")
+        return TorchPredictor(module, name="model", preprocessing=preprocessing, device="cpu", precision=precision)
 
     return make

@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 from attack_models import Convolutional, Linear, batch_of
+from torch import Tensor, nn
 
 from weatherglass.attacks.disturbance import Attacked
 from weatherglass.attacks.gradient import Ascent
 from weatherglass.attacks.norms import perturbation_norm
+from weatherglass.attacks.objective import Objective
 from weatherglass.attacks.parse import parse_attack
-from weatherglass.types import Batch, Predictor
+from weatherglass.types import Predictor
 
 PredictorOf = Callable[..., Predictor]
 TEXTS = ["fgsm@4/255", "pgd-10@4/255", "pgd-10:start=random,restarts=2@4/255", "pgd_l2-10@0.5", "mifgsm@4/255"]
@@ -20,6 +22,14 @@ TEXTS = ["fgsm@4/255", "pgd-10@4/255", "pgd-10:start=random,restarts=2@4/255", "
 def loss_of(predictor: Predictor, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         return torch.nn.functional.cross_entropy(predictor(images).double(), labels, reduction="none")
+
+
+def margin_of(predictor: Predictor, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """By how much the true output exceeds the largest other."""
+    with torch.no_grad():
+        logits = predictor(images).double()
+    true = logits.gather(1, labels[:, None])
+    return true.squeeze(1) - logits.scatter(1, labels[:, None], -torch.inf).amax(dim=1)
 
 
 def accuracy(predictor: Predictor, images: torch.Tensor, labels: torch.Tensor) -> float:
@@ -122,29 +132,57 @@ def test_the_model_stays_as_it_was(predictor_of: PredictorOf, text: str) -> None
     assert torch.equal(torch.get_rng_state(), random_state)
 
 
-@pytest.mark.parametrize("text", [*TEXTS, "random_sign@4/255"])
-def test_results_do_not_depend_on_the_batch_size(predictor_of: PredictorOf, text: str) -> None:
-    predictor = predictor_of(Convolutional())
-    batch = batch_of(predictor, 300)
-    attack = parse_attack(text)
-    unit = attack.chunk(predictor)
-    whole = attack.of_input(batch, predictor, seed=5)
-    parts = [
-        attack.of_input(
-            Batch(batch.images[k : k + unit], batch.labels[k : k + unit], batch.ids[k : k + unit]), predictor, seed=5
-        )
-        for k in range(0, 300, unit)
-    ]
-    assert torch.equal(whole, torch.cat(parts))
-
-
-def test_a_confident_model_still_has_a_gradient(predictor_of: PredictorOf) -> None:
-    """In float32 the loss of a model that is sure of itself is 0, and so is its gradient."""
-    predictor = predictor_of(Linear(2, scale=3.0))
+@pytest.mark.parametrize("text", ["fgsm@2/255", "pgd-5@2/255", "pgd_l2-5@0.1", "mifgsm-3@2/255"])
+@pytest.mark.parametrize(
+    ("classes", "scale", "precision"), [(2, 300.0, "float32"), (3, 300.0, "float32"), (2, 3.0, "float16")]
+)
+def test_a_confident_model_still_has_a_gradient(
+    predictor_of: PredictorOf, text: str, classes: int, scale: float, precision: str
+) -> None:
+    """The cross-entropy of a model that is sure of itself, and its gradient, underflow to 0."""
+    predictor = predictor_of(Linear(classes, scale=scale), precision=precision)
     batch = batch_of(predictor, 64)
-    found = parse_attack("fgsm@2/255").of_input(batch, predictor, seed=0)
+    found = parse_attack(text).of_input(batch, predictor, seed=0)
     moved = (found != batch.images).flatten(1).any(dim=1)
-    assert moved.float().mean() > 0.9
+    assert moved.all()
+    assert (margin_of(predictor, found, batch.labels) < margin_of(predictor, batch.images, batch.labels)).all()
+
+
+def test_the_objective_is_the_cross_entropy_in_another_measure(predictor_of: PredictorOf) -> None:
+    predictor = predictor_of(Convolutional())
+    batch = batch_of(predictor, 40)
+    seen = Objective(predictor, batch.labels)(batch.images)
+    assert torch.allclose(seen.height.exp().log1p(), loss_of(predictor, batch.images, batch.labels))
+    leaf = batch.images.clone().requires_grad_()
+    loss = torch.nn.functional.cross_entropy(predictor(leaf).double(), batch.labels, reduction="none")
+    (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+    wrong = -torch.expm1(-loss.detach()).float()[:, None, None, None]
+    assert seen.gradient is not None
+    assert torch.allclose(seen.gradient * wrong, gradient, rtol=1e-3, atol=1e-6)
+
+
+class Ruled(nn.Module):
+    """Only the first `allowed` of three outputs can win; the others are minus infinity."""
+
+    def __init__(self, allowed: int, classes: int = 3) -> None:
+        super().__init__()
+        self.inner = Linear(classes, scale=0.02)
+        self.allowed = allowed
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.inner(images)
+        return logits.masked_fill(torch.arange(logits.shape[1]) >= self.allowed, -torch.inf)
+
+
+@pytest.mark.parametrize(("allowed", "classes", "moves"), [(2, 3, True), (1, 3, False), (1, 1, False)])
+def test_outputs_that_cannot_win_give_no_direction(
+    predictor_of: PredictorOf, allowed: int, classes: int, moves: bool
+) -> None:
+    predictor = predictor_of(Ruled(allowed, classes))
+    batch = batch_of(predictor, 8)
+    for text in ("fgsm@2/255", "pgd-3:exit=never@2/255"):
+        found = parse_attack(text).of_input(batch, predictor, seed=0)
+        assert bool((found != batch.images).any()) is moves
 
 
 def test_text_forms_come_back() -> None:

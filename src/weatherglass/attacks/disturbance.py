@@ -7,7 +7,7 @@ import torch
 from weatherglass.attacks.gradient import FGSM, Ascent, ascend, momentum_ascent
 from weatherglass.attacks.names import ATTACKS
 from weatherglass.attacks.norms import Threat, check_ball, project
-from weatherglass.attacks.objective import Objective, pass_size
+from weatherglass.attacks.objective import OBJECTIVE, Objective, pass_size
 from weatherglass.errors import UserError
 from weatherglass.randomness import Draws
 from weatherglass.types import Batch, Disturbance, Images, Predictor
@@ -86,6 +86,10 @@ class Attacked(Disturbance):
         assert self.ascent is not None
         return 3 * self.ascent.steps * self.ascent.restarts + 1
 
+    @property
+    def needs_labels(self) -> bool:
+        return self.name != "random_sign"
+
     def protocol(self, height: int, width: int) -> dict[str, str]:
         """Everything that decides the perturbation, written out."""
         entries = {"attack": ATTACKS[self.name].description, "norm": self.threat.norm, "radius": repr(self.radius)}
@@ -97,6 +101,7 @@ class Attacked(Disturbance):
             return entries
         ascent = self.ascent
         return entries | {
+            "objective": OBJECTIVE,
             "steps": f"{ascent.steps} of {ascent.step_share:g} radii, {ascent.keep} iterate",
             "starts": f"{ascent.restarts}, first at {'a random point' if ascent.start == 'random' else 'the image'}",
             "momentum": "none" if ascent.momentum is None else f"{ascent.momentum:g}",

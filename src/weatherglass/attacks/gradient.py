@@ -28,9 +28,9 @@ class Ascent:
     momentum: float | None = None
     """Decay of the accumulated gradient, each gradient scaled by its mean absolute value (MI-FGSM); None: none."""
     early_exit: bool = True
-    """Leave an image alone once it is fooled. The accuracy is the same; the loss is not driven further up."""
+    """Leave an image alone once it is fooled. The accuracy is the same; the objective is not driven further up."""
     keep: str = "best"
-    """Which iterate is returned: the 'best' (fooled before not fooled, then by loss) or the 'last'."""
+    """Which iterate is returned: the 'best' (fooled before not fooled, then by objective) or the 'last'."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.restarts < 1:
@@ -62,7 +62,7 @@ def momentum_ascent(steps: int = 10, decay: float = 1.0) -> Ascent:
 
 
 def ascend(objective: Objective, images: Images, threat: Threat, ascent: Ascent, draws: Draws) -> Images:
-    """The images in the ball that fool the model, or else those of the highest loss met on the way (`Ascent.keep`).
+    """The images in the ball that fool the model, or else those highest on the way (`Ascent.keep`).
 
     Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks" (ICLR 2018), equation 4. A radius of 0
     returns the images. Row i depends on the image, its label and its draws; in the last bits also on its chunk.
@@ -83,12 +83,12 @@ def ascend(objective: Objective, images: Images, threat: Threat, ascent: Ascent,
 
 
 class _Best:
-    """The best iterate of each image: fooled before not fooled, then by loss."""
+    """The best iterate of each image: fooled before not fooled, then by the height of the objective."""
 
     def __init__(self, objective: Objective, images: Images) -> None:
         self.images = images.clone()
         count = len(images)
-        self._loss = torch.full((count,), -torch.inf, dtype=torch.float64, device=images.device)
+        self._height = torch.full((count,), -torch.inf, dtype=torch.float64, device=images.device)
         self._fooled = torch.zeros(count, dtype=torch.bool, device=images.device)
 
     def unfinished(self, early_exit: bool) -> Tensor:
@@ -96,13 +96,13 @@ class _Best:
         open_ = ~self._fooled if early_exit else torch.ones_like(self._fooled)
         return open_.nonzero().squeeze(1)
 
-    def consider(self, rows: Tensor, images: Images, loss: Tensor, fooled: Tensor) -> None:
+    def consider(self, rows: Tensor, images: Images, height: Tensor, fooled: Tensor) -> None:
         """Keep `images` where they are better than what is kept for their `rows`."""
-        known_loss, known_fooled = self._loss[rows], self._fooled[rows]
-        better = (fooled & ~known_fooled) | ((fooled == known_fooled) & (loss > known_loss))
+        known_height, known_fooled = self._height[rows], self._fooled[rows]
+        better = (fooled & ~known_fooled) | ((fooled == known_fooled) & (height > known_height))
         chosen = rows[better]
         self.images[chosen] = images[better]
-        self._loss[chosen] = loss[better]
+        self._height[chosen] = height[better]
         self._fooled[chosen] = fooled[better]
 
 
@@ -117,7 +117,7 @@ def _climb(
         assert seen.gradient is not None
         gradient = seen.gradient
         if ascent.keep == "best":
-            best.consider(rows, images, seen.loss, seen.fooled)
+            best.consider(rows, images, seen.height, seen.fooled)
         if ascent.early_exit and bool(seen.fooled.any()):
             going = ~seen.fooled
             origin, images, rows, gradient = origin[going], images[going], rows[going], gradient[going]
@@ -133,4 +133,4 @@ def _climb(
         best.images[rows] = images
         return
     seen = objective(images, rows, gradient=False)
-    best.consider(rows, images, seen.loss, seen.fooled)
+    best.consider(rows, images, seen.height, seen.fooled)

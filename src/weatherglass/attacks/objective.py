@@ -1,4 +1,4 @@
-"""What an attack sees of a model: loss, gradient and success of each image, in passes of one fixed size."""
+"""What an attack sees of a model: objective, gradient and success of each image, in passes of one fixed size."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,11 +6,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from weatherglass.types import Images, Logits, Predictor
+
+OBJECTIVE = "log odds against the true class"
+"""What is climbed, for the protocol; another name wherever it changes what an attack finds."""
 
 
 def pass_size(predictor: Predictor) -> int:
@@ -43,33 +45,37 @@ def working_size(predictor: Predictor) -> int:
 class Seen:
     """What was seen of some images."""
 
-    loss: Float[Tensor, " images"]
-    """Cross-entropy of the true class in nats, float64."""
+    height: Float[Tensor, " images"]
+    """Log of the odds against the true class in nats, float64; -inf where no other class can win."""
     fooled: Bool[Tensor, " images"]
     """Whether another class has an output at least as large as that of the true class, as the task counts it."""
     gradient: Float[Tensor, "images 3 height width"] | None = None
-    """Of the loss of each image with respect to its pixels; None where it was not asked for."""
+    """Of the height of each image with respect to its pixels; None where it was not asked for."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The cross-entropy of the true classes as a function of the images.
+    """The log of the odds against the true classes, log((1 - p) / p), as a function of the images.
 
-    The loss is taken in float64: in float32 it is exactly 0 for a confident model, and its gradient with it, which
-    hides the way uphill. Weights are never differentiated, and nothing is left in their `.grad`.
+    It rises and falls with the cross-entropy, log(1 + odds), and its gradient is that of the cross-entropy divided by
+    1 - p, so it points the same way. But the cross-entropy of a confident model and its gradient p - 1 underflow to 0
+    (in float16 from a margin of some 17 between the outputs, in float32 of some 100, in float64 of some 700), which
+    hides the way uphill; the odds never do. Every attack here takes the direction of a gradient alone, not its length.
+
+    Weights are never differentiated, and nothing is left in their `.grad`.
     """
 
     predictor: Predictor
     labels: Int[Tensor, " batch"]
 
     def __call__(self, images: Images, rows: Int[Tensor, " images"] | None = None, *, gradient: bool = True) -> Seen:
-        """Loss, success and perhaps gradient of `images`, which belong to `rows` of the batch (None: to all)."""
+        """Height, success and perhaps gradient of `images`, which belong to `rows` of the batch (None: to all)."""
         labels = self.labels if rows is None else self.labels[rows]
         size = working_size(self.predictor)
         step = self._with_gradient if gradient else self._without
         parts = [step(*pair, size) for pair in zip(images.split(size), labels.split(size), strict=True)]
         return Seen(
-            torch.cat([part.loss for part in parts]),
+            torch.cat([part.height for part in parts]),
             torch.cat([part.fooled for part in parts]),
             torch.cat([part.gradient for part in parts if part.gradient is not None]) if gradient else None,
         )
@@ -79,15 +85,15 @@ class Objective:
         padded, padded_labels = _pad(images, size), _pad(labels, size)
         with torch.enable_grad():
             leaf = padded.detach().requires_grad_()
-            loss, fooled = _loss_and_success(self.predictor(leaf), padded_labels)
-            (gradient,) = torch.autograd.grad(loss.sum(), leaf)
-        return Seen(loss.detach()[:count], fooled[:count], gradient[:count])
+            height, fooled = _height_and_success(self.predictor(leaf), padded_labels)
+            (gradient,) = torch.autograd.grad(height.sum(), leaf)
+        return Seen(height.detach()[:count], fooled[:count], gradient[:count])
 
     def _without(self, images: Images, labels: Tensor, size: int) -> Seen:
         count = len(images)
         with torch.no_grad():
-            loss, fooled = _loss_and_success(self.predictor(_pad(images, size)), _pad(labels, size))
-        return Seen(loss[:count], fooled[:count])
+            height, fooled = _height_and_success(self.predictor(_pad(images, size)), _pad(labels, size))
+        return Seen(height[:count], fooled[:count])
 
 
 def padded_forward(predictor: Predictor) -> Callable[[Images], Logits]:
@@ -100,11 +106,15 @@ def padded_forward(predictor: Predictor) -> Callable[[Images], Logits]:
     return forward
 
 
-def _loss_and_success(logits: Logits, labels: Tensor) -> tuple[Tensor, Tensor]:
-    loss = F.cross_entropy(logits.double(), labels, reduction="none")
-    true = logits.gather(1, labels[:, None])
+def _height_and_success(logits: Logits, labels: Tensor) -> tuple[Tensor, Tensor]:
+    wide = logits.double()
+    true = wide.gather(1, labels[:, None])
+    # Not -inf: where no other class has a finite output, the gradient of logsumexp would be no number.
+    lowest = torch.finfo(wide.dtype).min
+    others = wide.scatter(1, labels[:, None], lowest).logsumexp(dim=1)
+    height = torch.where(others > lowest, others - true.squeeze(1), -torch.inf)
     # A tie counts against the model, as it does when the task scores the output.
-    return loss, ((logits >= true).sum(dim=1) > 1).detach()
+    return height, ((wide >= true).sum(dim=1) > 1).detach()
 
 
 def _pad(rows: Tensor, size: int) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from weatherglass.attacks.names import SPATIAL
-from weatherglass.attacks.objective import Objective, pass_size, working_size
+from weatherglass.attacks.objective import OBJECTIVE, Objective, pass_size, working_size
 from weatherglass.attacks.warp import Moves, rotate_and_shift
 from weatherglass.errors import UserError
 from weatherglass.randomness import Draws
@@ -78,6 +78,10 @@ class Spatial(Disturbance):
             return self.draws
         return (self.angles if "rotation" in self.name else 1) * (self.shifts**2 if "translation" in self.name else 1)
 
+    @property
+    def needs_labels(self) -> bool:
+        return True
+
     def protocol(self, height: int, width: int) -> dict[str, str]:
         """The ranges in degrees and pixels, and how they are searched."""
         turn = f"{self.angle:g} degrees" if "rotation" in self.name else "none"
@@ -87,13 +91,19 @@ class Spatial(Disturbance):
             else "none"
         )
         search = f"grid of {self.passes:g}" if self.draws is None else f"worst of {self.draws} random"
-        return {"rotation": turn, "shift": shift, "search": search, "sampling": "bilinear, black outside"}
+        return {
+            "rotation": turn,
+            "shift": shift,
+            "search": search,
+            "sampling": "bilinear, black outside",
+            "worst": f"first failure, else highest {OBJECTIVE}",
+        }
 
     def chunk(self, predictor: Predictor) -> int:
         return 4 * pass_size(predictor)
 
     def of_input(self, batch: Batch, predictor: Predictor, *, seed: int) -> Images:
-        """The worst version of each image, in [0, 1]; the first one that fails, or else that of the highest loss."""
+        """The worst version of each image, in [0, 1]: the first that fails, or else that of the highest objective."""
         images = batch.images.float() / 255 if batch.images.dtype == torch.uint8 else batch.images
         labels, chunk = batch.labels.to(images.device), self.chunk(predictor)
         found = []
@@ -160,7 +170,7 @@ def grid_positions(angles: int, shifts: int, name: str = "rotation_translation")
 
 
 def worst_moves(objective: Objective, images: Images, moves: Tensor) -> Moves:
-    """The first of its `moves` (rows, tries, 3) at which each image fails, or else that of the highest loss."""
+    """The first of its `moves` (rows, tries, 3) at which each image fails, or else that of the highest objective."""
     alive = torch.arange(len(images), device=images.device)
     moves = moves.to(images.device)
     best = moves[:, 0].clone()
@@ -172,10 +182,10 @@ def worst_moves(objective: Objective, images: Images, moves: Tensor) -> Moves:
         now = moves[alive, tried : tried + together]
         rows = alive.repeat_interleave(together)
         seen = objective(rotate_and_shift(images[rows], now.flatten(0, 1)), rows, gradient=False)
-        fooled, loss = seen.fooled.view(-1, together), seen.loss.view(-1, together)
+        fooled, height = seen.fooled.view(-1, together), seen.height.view(-1, together)
         failed = fooled.any(dim=1)
-        pick = torch.where(failed, fooled.int().argmax(dim=1), loss.argmax(dim=1))
-        top = loss.gather(1, pick[:, None]).squeeze(1)
+        pick = torch.where(failed, fooled.int().argmax(dim=1), height.argmax(dim=1))
+        top = height.gather(1, pick[:, None]).squeeze(1)
         better = failed | (top > highest[alive])
         best[alive[better]] = now[better, pick[better]]
         highest[alive[better]] = top[better]

@@ -84,7 +84,8 @@ def _unmoved(run: Run, results: list[AttackResult]) -> list[str]:
         if share > UNMOVED:
             found.append(
                 f"{run.model}: under {result.disturbance} {share:.0%} of the images that were right have exactly "
-                f"their clean loss. Their gradient is zero: it is masked or the model is saturated. No bound."
+                f"their clean loss: the gradient is zero, for it is masked, or the model is so sure that its loss is 0 "
+                f"either way. No bound."
             )
     return found
 
