@@ -48,8 +48,8 @@ class AttentionDistance(Disturbance):
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
             raise UserError(f"The distance is {', '.join(METRICS[:2])} or {METRICS[2]}, not '{self.metric}'.")
-        if not self.distance >= 0:
-            raise UserError(f"The attention distance is at least 0 tokens, got {self.distance:g}.")
+        if not 0 <= self.distance < math.inf:
+            raise UserError(f"The attention distance is a finite number of at least 0 tokens, got {self.distance:g}.")
 
     def __str__(self) -> str:
         return f"{self.kind}@{self.distance:g}"
@@ -209,7 +209,7 @@ def _with_option(made: AttentionDistance, word: str, text: str) -> AttentionDist
         return replace(made, beyond=True)
     if word == "class-blind":
         return replace(made, class_reads=False)
-    if found := re.fullmatch(r"(from|until)=(-?\d+)", word):
+    if found := re.fullmatch(r"(from|until)=(-?\d{1,9})", word):
         number = int(found[2])
         return replace(made, first=number) if found[1] == "from" else replace(made, last=number)
     raise UserError(

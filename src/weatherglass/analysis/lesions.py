@@ -32,7 +32,7 @@ ITEMS = {
 }
 """What can be drawn at random."""
 
-_RANDOM = re.compile(r"random-(\d+)-([a-z]+)(?:-after-(\d+))?(?:#(\d+))?")
+_RANDOM = re.compile(r"random-(\d{1,9})-([a-z]+)(?:-after-(\d{1,9}))?(?:#(\d{1,9}))?")
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """From text to attacks: 'pgd@8/255', 'pgd-50:restarts=2,start=random@2/255', 'autoattack_l2@0.5'."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from fractions import Fraction
 
 from weatherglass.attacks.disturbance import Attacked, default_ascent, with_steps
 from weatherglass.attacks.names import ATTACKS, SPATIAL_OPTIONS
@@ -89,15 +89,18 @@ def accept_options(text: str, name: str, given: Mapping[str, str], known: tuple[
 
 
 def parse_number(text: str, what: str) -> float:
-    """A decimal or a fraction such as 8/255 as a float. Raises `UserError` naming `what`."""
+    """A decimal or a fraction such as 8/255 as a finite float. Raises `UserError` naming `what`."""
     top, slash, bottom = text.partition("/")
     try:
-        return float(Fraction(top) / Fraction(bottom)) if slash else float(Fraction(top))
-    except (ValueError, ZeroDivisionError) as error:
-        raise UserError(f"'{text}' is no number for {what}: write a decimal or a fraction such as 2/255.") from error
+        number = float(top) / float(bottom) if slash else float(top)
+    except (ValueError, ZeroDivisionError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"'{text}' is no number for {what}: write a decimal or a fraction such as 2/255.")
+    return number
 
 
 def _whole(value: str, option: str, text: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
+    if not re.fullmatch(r"0*[1-9]\d{0,8}", value):
         raise UserError(f"'{text}': {option} is a whole number of at least 1, got '{value}'.")
     return int(value)

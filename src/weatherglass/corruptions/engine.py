@@ -126,9 +126,9 @@ def parse_steps(name: str, severity: float) -> tuple[Step, ...]:
     """'fog@3+motion_blur' with a severity for the parts that name none."""
     steps = []
     for part in name.split("+"):
-        corruption, _, own = part.strip().partition("@")
+        corruption, at, own = part.strip().partition("@")
         try:
-            strength = float(own) if own else severity
+            strength = float(own) if at else severity
         except ValueError:
             raise UserError(f"The severity in {part.strip()!r} is not a number; write e.g. 'fog@3'.") from None
         steps.append(Step(CORRUPTIONS[corruption].name, checked_severity(strength)))

@@ -4,6 +4,7 @@ Frames are made from the image that the model would see. The published ones were
 compressed videos; here what comes from outside the image is black, as in CIFAR-10-P, and nothing is compressed.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -105,7 +106,7 @@ def parse_sequence(text: str, *, calibration: int | str = "auto") -> Perturbed:
     sequence = Perturbed(name.strip(), calibration=calibration)
     for option in options:
         key, _, value = option.partition("=")
-        if key.strip() != "difficulty" or not value.strip().isdecimal():
+        if key.strip() != "difficulty" or not re.fullmatch(r"\d{1,9}", value.strip()):
             raise UserError(f"'{text}': a sequence has one option, difficulty=1, 2 or 3 (of noise); got '{option}'.")
         sequence = replace(sequence, difficulty=int(value))
     return sequence

@@ -1,5 +1,7 @@
 """Rules of a gate, read from TOML and checked key by key: a rule that was mistyped must not pass."""
 
+import math
+import sys
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -107,11 +109,13 @@ def _bound(position: int, metric: str, key: str, value: object) -> float:
     """A fraction from 0.55 or '55 %'; a bare 55 is refused, because it could mean either."""
     if isinstance(value, str) and value.strip().endswith("%"):
         try:
-            return float(value.strip().removesuffix("%")) / 100
+            share = float(value.strip().removesuffix("%")) / 100
         except ValueError:
-            pass
+            share = math.nan
+        if math.isfinite(share):
+            return share
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        if -1 <= value <= 1 or metric.startswith(_UNBOUNDED):
+        if -1 <= value <= 1 or (metric.startswith(_UNBOUNDED) and abs(value) <= sys.float_info.max):
             return float(value)
         raise UserError(
             f"{key} of rule {position} ({metric}) is {value}. Write a fraction such as 0.55, or percent in quotes: "

@@ -104,6 +104,6 @@ def _three_numbers(word: str, text: str) -> tuple[float, ...]:
         values = tuple(float(value) for value in text.split())
     except ValueError:
         values = ()
-    if len(values) not in (1, 3):
+    if len(values) not in (1, 3) or not all(map(math.isfinite, values)):
         raise UserError(f"'{word} {text}' needs three numbers (red green blue), e.g. '{word} 0.5 0.5 0.5'.")
     return values * 3 if len(values) == 1 else values
