@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weatherglass.data.classes import check_classes
+from weatherglass.data.classes import check_classes, check_same_outputs
 from weatherglass.data.folder import load_folder
 from weatherglass.data.images import ArrayImages
 from weatherglass.data.load import load_data
@@ -93,3 +93,45 @@ def test_contradictions_are_explained(classes: tuple[str, ...], outputs: Outputs
     with pytest.raises(UserError, match=message) as caught:
         check_classes(data_of(*classes), outputs)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (("tench, Tinca tinca", "cock", "hen"), ("tench", "cock", "Hen")),
+        # Two lists of ImageNet: one has a name twice, the other spells both classes in its own way.
+        (("crane", "maillot", "maillot, tank suit", "crane"), ("crane bird", "maillot", "tank suit", "crane")),
+        (None, ("cat", "dog", "cow")),
+        (("cat", "dog", "cow"), None),
+    ],
+)  # fmt: skip
+def test_outputs_that_mean_the_same(ours: tuple[str, ...] | None, theirs: tuple[str, ...] | None) -> None:
+    count = len(ours or theirs or ())
+    check_same_outputs(Outputs(count, ours), Outputs(count, theirs))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (("cat", "dog", "cow"), ("cow", "dog", "cat")),
+        (tuple("abcdefghij"), tuple("abcdefghji")),  # most agree, yet two have changed places
+        (("cat", "dog", "cow"), ("zero", "one", "two")),
+        (("cat", "dog"), ("cat", "dog", "cow")),
+        (None, ("cat", "dog")),
+    ],
+)
+def test_outputs_that_mean_something_else(ours: tuple[str, ...] | None, theirs: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match="different classes"):
+        check_same_outputs(Outputs(len(ours or "abc"), ours), Outputs(len(theirs), theirs))
+
+
+def test_the_two_published_lists_of_imagenet_mean_the_same() -> None:
+    from timm.data.imagenet_info import ImageNetInfo
+    from torchvision.models import ResNet18_Weights
+
+    ours = tuple(ImageNetInfo("imagenet-1k").label_descriptions(detailed=False))
+    theirs = tuple(ResNet18_Weights.DEFAULT.meta["categories"])
+    assert sum(a != b for a, b in zip(ours, theirs, strict=True)) > 400
+    check_same_outputs(Outputs(1000, ours), Outputs(1000, theirs))
+    with pytest.raises(UserError, match="another order"):
+        check_same_outputs(Outputs(1000, ours), Outputs(1000, (*theirs[2:], *theirs[:2])))

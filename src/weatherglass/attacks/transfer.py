@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from weatherglass.attacks.disturbance import Attacked
+from weatherglass.data.classes import check_same_outputs
 from weatherglass.errors import UserError
 from weatherglass.types import Batch, Disturbance, Images, Predictor
 from weatherglass.unfinished import unfinished
@@ -42,9 +43,17 @@ class Transferred(Disturbance):
     def passes(self) -> float:
         return self.attack.passes
 
+    @property
+    def needs_labels(self) -> bool:
+        return self.attack.needs_labels
+
     def protocol(self, height: int, width: int) -> dict[str, str]:
-        """That of the attack, and the weights it was made on."""
-        return self.attack.protocol(height, width) | {"made on": f"{self.source.name} {self.source.digest}"}
+        """That of the attack, and everything about the model it was made on that decides its outputs."""
+        source, shown = self.source, self.source.preprocessing
+        return self.attack.protocol(height, width) | {
+            "made on": f"{source.name} {source.digest}",
+            "made with": f"{shown.geometry}; {shown.normalisation}; {source.precision}; {source.decision}",
+        }
 
     def chunk(self, predictor: Predictor) -> int:
         return self.attack.chunk(self.source)
@@ -58,8 +67,7 @@ class Transferred(Disturbance):
                 f"{self.source.name} sees images after '{ours}', {predictor.name} after '{theirs}'. Transfer compares "
                 f"models on the same pixels: give both the same --preprocessing."
             )
-        if self.source.classes != predictor.classes or self.source.class_names != predictor.class_names:
-            raise UserError(f"{self.source.name} and {predictor.name} have different classes, so nothing transfers.")
+        check_same_outputs(self.source, predictor)
 
     def of_input(self, batch: Batch, predictor: Predictor, *, seed: int) -> Images:
         """The adversarial images, from the folder where this chunk was attacked before."""

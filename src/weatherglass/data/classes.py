@@ -53,6 +53,33 @@ def check_classes(data: ImageData, predictor: Predictor) -> ImageData:
     return relabelled(data, outputs, _output_names(data, outputs, predictor))
 
 
+def check_same_outputs(first: Predictor, second: Predictor) -> None:
+    """Raise `UserError` where output k of the one model means another class than output k of the other.
+
+    Both need the same number of outputs; a model without names is taken at that. Names agree in a position where they
+    share one of their synonyms ('tench, Tinca tinca' and 'tench'; case, '_' and '-' ignored), and they must in most,
+    since no two lists of ImageNet spell all of them alike ('crane' and 'crane bird'). Among the rest no name of the one
+    may stand at another position of the other: that is another order, however few it touches. A name that several
+    classes have ('crane', 'maillot') proves nothing, since the position that it points to agrees by itself.
+    """
+    if first.classes != second.classes:
+        raise UserError(
+            f"{first.name} has {first.classes} outputs and {second.name} {second.classes}: they have different classes."
+        )
+    if first.class_names is None or second.class_names is None:
+        return
+    ours, theirs = ([_synonyms(name) for name in one] for one in (first.class_names, second.class_names))
+    apart = [k for k in range(first.classes) if not ours[k] & theirs[k]]
+    elsewhere = {name for k in apart for name in ours[k]} & {name for k in apart for name in theirs[k]}
+    if elsewhere or 2 * len(apart) >= first.classes:
+        k = apart[0]
+        raise UserError(
+            f"{first.name} and {second.name} have different classes, or the same in another order: {len(apart)} of "
+            f"{first.classes} outputs have other names, such as output {k}, '{first.class_names[k]}' and "
+            f"'{second.class_names[k]}'."
+        )
+
+
 def relabelled(data: ImageData, outputs: np.ndarray, classes: tuple[str, ...]) -> ImageData:
     """`data` with label k replaced by `outputs[k]`."""
     if isinstance(data, SegmentationData):
@@ -141,6 +168,11 @@ def _output_names(data: ImageData, outputs: np.ndarray, predictor: Predictor) ->
 
 def _plain(name: str) -> str:
     return " ".join(re.split(r"[\s_\-]+", name.strip().casefold()))
+
+
+def _synonyms(name: str) -> frozenset[str]:
+    """'tench' and 'tinca tinca' of 'tench, Tinca tinca'."""
+    return frozenset(map(_plain, name.split(",")))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from weatherglass.attacks.disturbance import Attacked
 from weatherglass.attacks.transfer import Transferred
 from weatherglass.errors import UserError
 from weatherglass.evaluation.evaluate import Evaluation, EvaluationSettings, Listener, evaluate
+from weatherglass.evaluation.outputs import decide
 from weatherglass.evaluation.runs import Run
 from weatherglass.metrics.intervals import Estimate, wilson_interval
 from weatherglass.types import ImageData, Predictor
@@ -46,7 +47,10 @@ def measure_transfer(
     if len(models) < 2:
         raise UserError("Transfer needs at least two models.")
     folder = Path(store) / "adversarial"
-    conditions = [Transferred(attack, source, folder) for source in models]
+    settings = settings or EvaluationSettings()
+    # A source is attacked as the targets are judged: where a mask restricts theirs, with the same outputs.
+    sources = [decide(model, data, settings.outputs)[0] for model in models]
+    conditions = [Transferred(attack, source, folder) for source in sources]
     done = evaluate(
         models, data=data, store=store, disturbances=["clean", *conditions], settings=settings, listener=listener
     )
