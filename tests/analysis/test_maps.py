@@ -14,15 +14,19 @@ from weatherglass.analysis.clusters import cluster_maps, contact_sheet
 from weatherglass.analysis.lesions import Lesioned
 from weatherglass.analysis.look import looks
 from weatherglass.analysis.masks import HasMasks
+from weatherglass.analysis.recording import image_batches
 from weatherglass.analysis.redundancy import cost_of
+from weatherglass.attacks.parse import parse_attack
 from weatherglass.corruptions.disturbance import parse_corruption
 from weatherglass.data.images import ArrayImages
 from weatherglass.data.load import load_data
 from weatherglass.data.masked import MaskedImages
+from weatherglass.data.several_labels import SeveralLabels
+from weatherglass.data.unlabelled import UNLABELLED
 from weatherglass.errors import UserError
 from weatherglass.evaluation.conditions import parse_disturbance
 from weatherglass.models.predictor import TorchPredictor
-from weatherglass.types import Preprocessing
+from weatherglass.types import Batch, Preprocessing
 
 
 @pytest.fixture
@@ -123,3 +127,53 @@ def test_clusters_are_compared_with_masks_and_keep_them_in_a_subset(predictor: T
     wrong = MaskedImages(data, lambda sample: torch.zeros(3, 3, dtype=torch.uint8))
     with pytest.raises(UserError, match="32x32"):
         wrong.mask(0)
+
+
+def numbers_of(predictor: TorchPredictor, images: Tensor) -> ArrayImages:
+    """Images under the names of what the predictor says of them, in the opposite order of its outputs."""
+    pixels = (images * 255).byte()
+    with torch.no_grad():
+        said = predictor(pixels.float() / 255).argmax(dim=1).numpy()
+    assert predictor.class_names is not None
+    classes = tuple(reversed(predictor.class_names))
+    return ArrayImages("numbers", pixels.permute(0, 2, 3, 1).numpy(), len(classes) - 1 - said, classes, ("a", "b", "c"))
+
+
+def test_an_attack_goes_by_the_outputs_of_the_model(predictor: TorchPredictor, images: Tensor) -> None:
+    """With labels as they stand in the data every image would be a fooled one already, and come back as it is."""
+    predictor.class_names = tuple("abcdefghij")
+    data, attack = numbers_of(predictor, images), parse_attack("pgd-2:exit=never@8/255")
+    batch = next(image_batches(data, predictor, 3))
+    with torch.no_grad():
+        said = predictor(batch.images).argmax(dim=1)
+    expected = attack.of_input(Batch(batch.images, said, batch.ids), predictor, seed=0)
+    shown = (expected * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    unlabelled = ArrayImages("images:made", data.pixels, np.zeros(3, dtype=np.int64), UNLABELLED, data.ids)
+    for given in (data, unlabelled):
+        found = looks(predictor, given, attack)
+        assert (found.disturbed != found.clean).any(axis=(1, 2, 3)).all()
+        assert np.array_equal(found.disturbed, shown)
+    stability = cluster_maps(predictor, data, clusters=3, disturbances=[attack]).stability[str(attack)]
+    assert np.array_equal(
+        stability, cluster_maps(predictor, unlabelled, clusters=3, disturbances=[attack]).stability[str(attack)]
+    )
+    assert stability.min() < 1
+
+
+def test_an_attack_that_cannot_be_is_refused_here_too(predictor: TorchPredictor, images: Tensor) -> None:
+    predictor.class_names = tuple("abcdefghij")
+    data, attack = numbers_of(predictor, images), parse_attack("fgsm@1/255")
+    several = SeveralLabels(data, ((1, 2), (3,), (4,)), data.classes)
+    for study in (
+        lambda given: looks(predictor, given, attack),
+        lambda given: cluster_maps(predictor, given, disturbances=[attack]),
+    ):
+        with pytest.raises(UserError, match="one label an image"):
+            study(several)
+        with pytest.raises(UserError, match="not among the class names"):
+            study(ArrayImages("other", data.pixels, np.zeros(3, dtype=np.int64), ("elsewhere",), data.ids))
+        predictor.differentiable = False
+        with pytest.raises(UserError, match="gives no gradients"):
+            study(data)
+        predictor.differentiable = True
+    assert looks(predictor, several, parse_corruption("gaussian_noise@3")).agreement

@@ -10,10 +10,12 @@ import torch
 from networks import TemplateNetwork
 
 from weatherglass.data.images import ArrayImages
+from weatherglass.data.several_labels import SeveralLabels
 from weatherglass.errors import UserError
+from weatherglass.evaluation.composition import OfBoth
 from weatherglass.evaluation.conditions import conditions_of, parse_disturbance
 from weatherglass.evaluation.evaluate import EvaluationSettings, evaluate
-from weatherglass.types import Predictor
+from weatherglass.types import Clean, Disturbance, Predictor
 
 CONDITIONS = ["fgsm@1/255", "pgd-5@1/255", "pgd-5:start=random@2/255", "random_sign@1/255", "contrast@2"]
 
@@ -43,22 +45,68 @@ def test_attacks_are_cells_like_any_other(
     assert done.summary.corrupted.value == run.records["contrast@2"].scores["top1"]
 
 
+class Neighbourly(TemplateNetwork):
+    """What it says of an image depends on the others of its pass, as roundings do, only far more."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        places = torch.linspace(0.5, 1.5, len(images))[:, None, None, None]
+        return super().forward(images + 0.2 * (images * places).mean(dim=0))
+
+
+SEARCHES = ["fgsm@2/255", "pgd-3:start=random@2/255", "pgd_l2-3@0.5", "mifgsm-2@2/255", "rotation:angles=3"]
+
+
 def test_numbers_do_not_depend_on_the_batch_size(
     tmp_path: Path, make_predictor: Callable[..., Predictor], photographs: ArrayImages
 ) -> None:
-    seen = []
-    for batch_size, forward_batch in ((1, 7), (64, 7), (500, 7)):
+    pixels = np.concatenate([photographs.pixels, 255 - photographs.pixels])
+    many = ArrayImages(
+        "many", pixels, np.tile(photographs.labels, 2), photographs.classes, tuple(map(str, range(len(pixels))))
+    )
+    predictor, seen = make_predictor(Neighbourly()), []
+    assert len(many) > parse_disturbance(SEARCHES[0]).chunk(predictor), "one chunk is whole in every batch"
+    conditions = [parse_disturbance(text) for text in SEARCHES]
+    conditions += [OfBoth(Clean(), condition) for condition in conditions]
+    for batch_size in (1, 130, 500):
         done = evaluate(
-            make_predictor(Curved()),
-            data=photographs,
+            predictor,
+            data=many,
             store=tmp_path / f"{batch_size}",
-            disturbances=["pgd-5:start=random@2/255", "pgd_l2-5@0.5"],
-            settings=EvaluationSettings(batch_size=batch_size, forward_batch=forward_batch),
+            disturbances=conditions,
+            settings=EvaluationSettings(batch_size=batch_size),
         )
         run = done.runs[0]
-        seen.append([run.observations(text).columns["nll"] for text in run.disturbed])
+        seen.append({text: run.observations(text).columns["nll"] for text in run.disturbed})
+    assert len(seen[0]) == 2 * len(SEARCHES)
     for other in seen[1:]:
-        assert all(np.array_equal(a, b) for a, b in zip(seen[0], other, strict=True))
+        assert [text for text in other if not np.array_equal(seen[0][text], other[text])] == []
+
+
+def test_both_passes_on_all_that_its_input_says_of_itself(
+    tmp_path: Path, make_predictor: Callable[..., Predictor], photographs: ArrayImages
+) -> None:
+    public = {name for name in vars(Disturbance) if not name.startswith("_")}
+    assert public <= set(vars(OfBoth)), "what is not passed on falls back to the interface's own answer"
+    predictor = make_predictor(name="exported.onnx")
+    attack = parse_disturbance("pgd@1/255")
+    both = OfBoth(Clean(), attack)
+    assert (both.passes, both.chunk(predictor), both.needs_labels) == (attack.passes, 128, True)
+    several = SeveralLabels(photographs, tuple((int(label),) for label in photographs.labels), photographs.classes)
+    with pytest.raises(UserError, match="one label an image"):
+        evaluate(predictor, data=several, store=tmp_path / "run", disturbances=[both])
+    predictor.differentiable = False
+    with pytest.raises(UserError, match="gives no gradients"):
+        evaluate(predictor, data=photographs, store=tmp_path / "run", disturbances=[both])
+
+
+def test_what_needs_no_label_takes_images_with_several(
+    tmp_path: Path, make_predictor: Callable[..., Predictor], photographs: ArrayImages
+) -> None:
+    several = SeveralLabels(photographs, tuple((int(label),) for label in photographs.labels), photographs.classes)
+    texts = ["random_sign@1/255", "moved:angle=10"]
+    assert evaluate(make_predictor(), data=several, store=tmp_path / "run", disturbances=texts).measured == 3
+    with pytest.raises(UserError, match="one label an image"):
+        evaluate(make_predictor(), data=several, store=tmp_path / "run", disturbances=["rotation:angles=3"])
 
 
 def test_a_bare_attack_is_a_sweep_of_radii(photographs: ArrayImages) -> None:
@@ -74,6 +122,18 @@ def test_a_bare_attack_is_a_sweep_of_radii(photographs: ArrayImages) -> None:
         ("pgd@nan", "no number for the radius"),
         ("pgd@x", "no number for the radius"),
         ("pgd@1/0", "no number for the radius"),
+        ("pgd@1e999", "no number for the radius"),
+        ("pgd@1/1e-999", "no number for the radius"),
+        ("pgd:step=1e999@1/255", "no number for the step"),
+        (f"pgd-{'1' * 5000}@1/255", "at least 1"),
+        ("moved:angle=1e400", "no number for the angle"),
+        ("rotation:angle=-1e400", "no number for the angle"),
+        ("fog@1e999", "from 1 .* to 5"),
+        ("fog@", "is not a number"),
+        ("attention_distance@1e999", "finite number"),
+        (f"attention_distance:from={'1' * 5000}@1", "no option"),
+        (f"lesion:random-{'1' * 5000}-blocks", "no random lesion"),
+        (f"sequence:shot_noise,difficulty={'1' * 5000}", "1, 2 or 3"),
         ("pgd", "needs a radius"),
         ("pgd:step=0@1/255", "positive share"),
         ("pgd:steps=0@1/255", "at least 1"),

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from weatherglass.analysis.grouping import adjusted_rand, spatial_coherence, spectral_clusters
+from weatherglass.analysis.labels import labelled_for
 from weatherglass.analysis.masks import HasMasks, mask_agreement, token_classes
 from weatherglass.analysis.recording import Layer, Recorder, check_of_input, image_batches
 from weatherglass.errors import UserError
@@ -65,7 +66,7 @@ def cluster_maps(
     """Cluster the tokens of some layers (positions among all; None: all), clean and under input disturbances.
 
     Where `data` has masks, clusters are compared with them. The first `pictures` images are kept to be shown. Raises
-    `UserError` for a disturbance of the model.
+    `UserError` for a disturbance of the model, and for an attack as `labelled_for` says.
     """
     for one in disturbances:
         check_of_input(one)
@@ -75,7 +76,7 @@ def cluster_maps(
     scores: dict[str, list[list[Tensor]]] = {str(one): [] for one in disturbances}
     coherences: list[list[Tensor]] = []
     shown, agreements = [], []
-    for batch in image_batches(data, predictor, batch_size):
+    for batch in image_batches(labelled_for(data, predictor, disturbances), predictor, batch_size):
         if recorder is None:
             recorder = Recorder(predictor, (batch.images.shape[2], batch.images.shape[3]))
             chosen = _chosen(recorder.layers, layers, clusters)

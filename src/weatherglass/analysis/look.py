@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from weatherglass.analysis.attention_maps import attention_rollout, class_activation
+from weatherglass.analysis.labels import labelled_for
 from weatherglass.analysis.recording import check_of_input, image_batches
 from weatherglass.errors import UserError
 from weatherglass.types import Disturbance, ImageData, Predictor
@@ -45,12 +46,12 @@ def looks(
     """Both kinds of map for clean and disturbed images; the activation is of the class predicted on the clean ones.
 
     Rollout is left out for models whose attention is not global. The first `pictures` images are kept to be shown.
-    Raises `UserError` for a disturbance of the model.
+    Raises `UserError` for a disturbance of the model, and for an attack as `labelled_for` says.
     """
     check_of_input(disturbance)
     shown: list[list[Tensor]] = [[], []]
     maps: dict[str, list[list[Tensor]]] = {"rollout": [[], []], "activation": [[], []]}
-    for batch in image_batches(data, predictor, batch_size):
+    for batch in image_batches(labelled_for(data, predictor, [disturbance]), predictor, batch_size):
         changed = disturbance.of_input(batch, predictor, seed=seed)
         versions = (batch.images, changed.float() / 255 if changed.dtype == torch.uint8 else changed)
         with torch.no_grad():

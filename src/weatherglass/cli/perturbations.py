@@ -146,8 +146,10 @@ def _perturbed(
     from weatherglass.attacks.objective import Objective
     from weatherglass.data.classes import check_classes
     from weatherglass.data.geometry import prepare
+    from weatherglass.data.several_labels import check_single_labels
     from weatherglass.types import Batch
 
+    check_single_labels(attack, data)
     named = check_classes(data, predictor)
     pixels = torch.stack([prepare(named.image(row), predictor.preprocessing) for row in range(len(named))])
     images = (pixels.float() / 255).to(predictor.device)

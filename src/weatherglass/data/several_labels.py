@@ -11,7 +11,7 @@ from torch import Tensor
 
 from weatherglass.data.images import checked_labels, digest_of_samples
 from weatherglass.errors import UserError
-from weatherglass.types import ImageData
+from weatherglass.types import Disturbance, ImageData
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,15 @@ class SeveralLabels(ImageData):
         """blake2b of the inner digest and all labels."""
         contents = (f"{self.inner.digest} {labels}".encode() for labels in self.accepted)
         return digest_of_samples(self.ids, self.labels, self.classes, contents)
+
+
+def check_single_labels(disturbance: Disturbance, data: ImageData) -> None:
+    """Raise `UserError` where `disturbance` looks for a wrong answer and the images have several right ones."""
+    if disturbance.needs_labels and data.accepted is not None:
+        raise UserError(
+            f"{disturbance} looks for a wrong answer, and the images of {data.name} have several right ones. "
+            f"Attack data with one label an image."
+        )
 
 
 def nearest_accepted(

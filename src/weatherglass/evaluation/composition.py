@@ -38,6 +38,21 @@ class OfBoth(Disturbance):
     def keeps_layout(self) -> bool:
         return self.input.keeps_layout
 
+    @property
+    def passes(self) -> float | None:
+        return self.input.passes
+
+    @property
+    def needs_labels(self) -> bool:
+        return self.input.needs_labels
+
+    def chunk(self, predictor: Predictor) -> int:
+        return self.input.chunk(predictor)
+
+    def check(self, predictor: Predictor) -> None:
+        self.model.check(predictor)
+        self.input.check(predictor)
+
     def check_masks(self, height: int, width: int) -> None:
         self.input.check_masks(height, width)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol as Interface
 
 from weatherglass.data.load import load_data
+from weatherglass.data.several_labels import check_single_labels
 from weatherglass.data.stored import StoredConditions
 from weatherglass.errors import UnreadableImage, UserError
 from weatherglass.evaluation import engine
@@ -152,11 +153,7 @@ def plan_evaluation(
     for predictor, _ in checked:
         for condition in conditions:
             condition.check(predictor)
-            if images.accepted is not None and condition.family in {"attack", "spatial"}:
-                raise UserError(
-                    f"{condition} looks for a wrong answer, and the images of {images.name} have several right ones. "
-                    f"Attack data with one label an image."
-                )
+            check_single_labels(condition, images)
     opened, plans, probe = Store.planned(store), [], Probe()
     with _cleared_on_failure(opened) as decoded:
         for predictor, shown in checked:

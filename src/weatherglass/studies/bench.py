@@ -5,15 +5,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from weatherglass import __version__
+from weatherglass.analysis.labels import own_labels
 from weatherglass.analysis.lesions import structure_of
-from weatherglass.analysis.recording import image_batches
 from weatherglass.analysis.structure import Structure
 from weatherglass.data.geometry import prepare
-from weatherglass.data.images import Renamed
 from weatherglass.data.unlabelled import is_unlabelled
 from weatherglass.errors import UserError
 from weatherglass.evaluation.evaluate import EvaluationSettings, Listener, Silent, evaluate
@@ -53,7 +51,7 @@ class Bench:
         Images without classes are labelled by what the undisturbed model says of them, so that accuracy becomes
         agreement with itself.
         """
-        images = self._own_labels(predictor) if is_unlabelled(self.images) else self.images
+        images = own_labels(self.images, predictor) if is_unlabelled(self.images) else self.images
         evaluation = evaluate(
             predictor,
             data=images,
@@ -63,14 +61,6 @@ class Bench:
             listener=self.listener,
         )
         return evaluation.runs[0]
-
-    def _own_labels(self, predictor: Predictor) -> ImageData:
-        said = []
-        with torch.no_grad():
-            for batch in image_batches(self.images, predictor, 32):
-                said.append(predictor(batch.images).argmax(dim=1).cpu().numpy())
-        numbered = tuple(str(output) for output in range(predictor.classes))
-        return Renamed(self.images, self.images.ids, np.concatenate(said).astype(np.int64), numbered)
 
     @cached_property
     def accuracy(self) -> str:
