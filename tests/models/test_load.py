@@ -160,7 +160,9 @@ def test_preprocessing_is_overridden_part_by_part(model_file: Path) -> None:
     assert load_predictor(f"{model_file}:small", device="cpu", preprocessing=none).preprocessing.geometry == "none"
 
 
-@pytest.mark.parametrize("text", ["resize", "resize 2 cubic", "crop 3x", "mean 0.5 0.5", "blur 3", "std 0", "std inf", "mean nan"])
+@pytest.mark.parametrize(
+    "text", ["resize", "resize 2 cubic", "crop 3x", "mean 0.5 0.5", "blur 3", "std 0", "std inf", "mean nan"]
+)
 def test_wrong_preprocessing_text(text: str) -> None:
     with pytest.raises(UserError):
         PreprocessingOverride.parse(text)
