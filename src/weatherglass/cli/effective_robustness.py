@@ -31,7 +31,7 @@ def command(
     from weatherglass.evaluation.runs import runs_of
     from weatherglass.evaluation.store import Store
 
-    runs = list({run.key: run for store in stores for run in runs_of(Store(store))}.values())
+    runs = runs_of(*map(Store, stores))
     study = effective_robustness(
         runs, Measurement.parse(clean), Measurement.parse(shift), baselines=baselines, level=level
     )

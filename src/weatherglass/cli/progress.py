@@ -132,8 +132,8 @@ def print_summaries(runs: Sequence[Run], *, reference: Run | None = None) -> Non
     console.print()
     console.print(table)
     first = summaries[0]
-    for other in dict.fromkeys((s.measure, s.grid.description) for s in summaries if s.task != "classification"):
-        console.print(f"Clean and corrupted are {other[0]}; corrupted: mean over {other[1]}.", soft_wrap=True)
+    for measure, grid in dict.fromkeys((s.measure, s.grid.description) for s in summaries if s.corrupted):
+        console.print(f"Clean and corrupted are {measure}; corrupted: mean over {grid}.", soft_wrap=True)
     console.print(f"95 % intervals over {first.samples:,} images; the protocol of every number is in the store.")
     for note in dict.fromkeys(note for summary in summaries for note in summary.notes):
         console.print(note, soft_wrap=True)

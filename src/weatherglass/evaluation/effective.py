@@ -38,8 +38,13 @@ class Measurement:
         return self.data if self.condition == "clean" else f"{self.data}::{self.condition}"
 
     def of(self, runs: Sequence[Run]) -> list[Run]:
-        """The runs that hold it: on data of that very name, else on data with it in the name."""
-        there = [run for run in runs if self.condition in run.records]
+        """The runs that hold it: on data of that very name, else on data with it in the name; of those that share the
+        cell (the clean one belongs to runs of every re-encoding), the first."""
+        by_cell: dict[str, Run] = {}
+        for run in runs:
+            if self.condition in run.records:
+                by_cell.setdefault(run.records[self.condition].key, run)
+        there = list(by_cell.values())
         return [run for run in there if run.data == self.data] or [run for run in there if self.data in run.data]
 
 
@@ -97,7 +102,7 @@ def effective_robustness(
     ]
     rates = [rows.mean(axis=1) for rows in right]
     # Conditions of one data set share their images, and so their resamples.
-    paired = all(one.key == other.key for one, other in pairs.values())
+    paired = all(_images(one) == _images(other) for one, other in pairs.values())
     drawn = [
         Bootstrap(rows.shape[1], resamples, seed if paired else seed + side).means(rows)
         for side, rows in enumerate(right)
@@ -149,6 +154,10 @@ def _pairs(runs: Sequence[Run], clean: Measurement, shift: Measurement) -> tuple
                 f"{other.data}. Measure both with the same --outputs."
             )
     return pairs, sorted(by_model[0].keys() ^ by_model[1].keys())
+
+
+def _images(run: Run) -> tuple[str, str, str]:
+    return run.data, run.protocol.data, run.protocol.selection
 
 
 def _baselines(models: Sequence[str], wanted: Sequence[str]) -> Bool[np.ndarray, " models"]:

@@ -21,7 +21,7 @@ from weatherglass.evaluation.outputs import decide
 from weatherglass.evaluation.pixels import PixelFile, clear_pixels, decode_for_plan, decode_once
 from weatherglass.evaluation.plan import ModelPlan, PlannedCell, Probe, default_forward_batch, plan_model
 from weatherglass.evaluation.record import CellRecord, DataManifest, FailedCell
-from weatherglass.evaluation.runs import Run, runs_of
+from weatherglass.evaluation.runs import Run, run_asked_for
 from weatherglass.evaluation.store import Store
 from weatherglass.evaluation.summary import summarise
 from weatherglass.metrics.matching import area_bits
@@ -68,11 +68,12 @@ class Silent(engine.Silent):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation leaves: its runs in the store."""
+    """What an evaluation leaves: the cells that it asked for, which its store keeps beside any others."""
 
     store: Store
     runs: tuple[Run, ...]
-    """One for each model, in the order given."""
+    """One for each model, in the order given, with the cells of this call alone: the same call has the same numbers
+    whatever else was measured into the store. `runs_of(store)` has everything."""
     measured: int = 0
     """Cells measured now."""
     reused: int = 0
@@ -309,11 +310,9 @@ def run_plans(
             failed += [record] if isinstance(record, FailedCell) else []
     if not settings.keep_pixels:
         clear_pixels(store.path / "pixels", decoded)
-    keys = {planned.key for plan in plans for planned in plan.cells}
-    runs = [run for run in runs_of(store) if any(record.key in keys for record in run.records.values())]
-    order = {plan.predictor.name: place for place, plan in enumerate(plans)}
-    runs.sort(key=lambda run: order[run.model])
-    return Evaluation(store, tuple(runs), measured, sum(len(plan.kept) for plan in plans), tuple(failed))
+    asked = [run_asked_for(store, {planned.key for planned in plan.cells}) for plan in plans]
+    runs = tuple(run for run in asked if run is not None)
+    return Evaluation(store, runs, measured, sum(len(plan.kept) for plan in plans), tuple(failed))
 
 
 def _measured_cells(

@@ -136,6 +136,8 @@ def _judge_regression(rule: Rule, allowed: float, evidence: _Evidence) -> RuleRe
         return _failed(rule, missing or "not measured")
     if theirs is None:
         return _failed(rule, "not measured in the baseline")
+    if rule.metric not in evidence.tables.scores and (other := _other_choices(evidence.tables, evidence.baseline)):
+        return _failed(rule, f"the baseline was measured with another {other}")
     if _spans_grid(rule.metric, evidence.summary) and evidence.baseline.grid.expected != evidence.tables.grid.expected:
         return _failed(rule, "the baseline holds other corruptions, so the means are of different things")
     if _spans_grid(rule.metric, evidence.summary) and evidence.baseline.grid.missing:
@@ -150,6 +152,13 @@ def _judge_regression(rule: Rule, allowed: float, evidence: _Evidence) -> RuleRe
     return _result(
         rule, judged <= allowed, found, f"{words}; by {rule.by}: {100 * judged:.1f}, allowed {100 * allowed:g}"
     )
+
+
+def _other_choices(tables: Tables, baseline: Tables) -> str:
+    """The choices, in words, under which the conditions of two runs are different ones; '' where they agree."""
+    mine, theirs = tables.run.choices, baseline.run.choices
+    differ = [f"{k} ({theirs[k]}, not {mine[k]})" for k in mine if mine[k] != theirs.get(k, mine[k])]
+    return ", ".join(differ)
 
 
 # ------------------------------------------------------------------ from a name to a number

@@ -77,7 +77,10 @@ def plan_model(
     task: str,
     forward_batch: int,
 ) -> ModelPlan:
-    """The cells of one model, each with its protocol; nothing is measured."""
+    """The cells of one model, each with its protocol; nothing is measured.
+
+    Raises `UserError` for conditions whose choices contradict each other, which no mean may hold together.
+    """
     common = Protocol(
         task=task,
         weights=predictor.digest,
@@ -101,8 +104,21 @@ def plan_model(
         protocol = Protocol(**common.common, disturbance=part)
         cell = Cell(predictor.name, data.name, str(disturbance), seed)
         cells.append(PlannedCell(cell, protocol, disturbance, cell.key(protocol)))
+    _check_choices(cells)
     kept = frozenset(planned.key for planned in cells if planned.key in store)
     return ModelPlan(predictor, data, pixels, tuple(cells), kept)
+
+
+def _check_choices(cells: Sequence[PlannedCell]) -> None:
+    chosen: dict[str, tuple[str, Disturbance]] = {}
+    for planned in cells:
+        for name, value in planned.protocol.choices.items():
+            first, there = chosen.setdefault(name, (value, planned.disturbance))
+            if value != first:
+                raise UserError(
+                    f"{there} and {planned.disturbance} are of two protocols ({name}: {first} and {value}); "
+                    "measure them in two calls. One store can hold both runs."
+                )
 
 
 def _protocol_at(disturbance: Disturbance, sizes: Sequence[tuple[int, int]]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Whose errors stand in the denominators of CE and mCE: AlexNet on ImageNet, a stored run elsewhere."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,6 +10,7 @@ from jaxtyping import Float
 
 from weatherglass.errors import UserError
 from weatherglass.evaluation.outcomes import Outcomes, outcomes_of
+from weatherglass.evaluation.protocol_words import explained_differences
 from weatherglass.evaluation.runs import Run, find_run
 from weatherglass.metrics import alexnet
 from weatherglass.metrics.intervals import Bootstrap
@@ -16,6 +18,16 @@ from weatherglass.metrics.intervals import Bootstrap
 ReferenceChoice = Run | Literal["auto", "alexnet"] | None
 
 _FIRST_CLASS = ("n01440764", "tench")
+
+_OTHER_IMAGES = {
+    "imagenet-a": "images that ResNet-50 got wrong",
+    "imagenet-r": "renditions",
+    "imagenet-sketch": "sketches",
+    "imagenet-v2": "a test set that was collected later",
+    "imagenet-real": "the validation images under other labels",
+    "objectnet": "photographs of its own",
+}
+"""Kinds of data whose classes are ImageNet's and whose images or labels are not those that AlexNet was measured on."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +39,8 @@ class Reference:
     clean_error: Float[np.ndarray, " rows"] | None = None
     errors: dict[str, Float[np.ndarray, " rows"]] = field(default_factory=dict)
     """By condition, e.g. 'fog@3'."""
-    itself: bool = False
-    """Whether the run is its own reference, so that its CE is 1 by construction."""
+    own: frozenset[str] = frozenset()
+    """Conditions in which the reference holds the very cell of the run, so that a CE over them is 1 by construction."""
     note: str | None = None
     run: Run | None = None
     """The stored run, where it is one."""
@@ -98,9 +110,27 @@ def _stored(reference: Run, run: Run, outcomes: Outcomes, bootstrap: Bootstrap) 
     # The same resamples as the run's own, so that the ratio's interval is that of a paired comparison.
     rows = 1 - np.vstack([seen.correct.mean(axis=1), bootstrap.means(seen.correct)])
     errors = {text: rows[:, i] for i, text in enumerate(shared)}
-    itself = reference.key == run.key
+    own = frozenset(text for text in shared if reference.records[text].key == run.records[text].key)
+    itself = len(own) == len(shared) and own != {"clean"}
     reason = "The run is its own reference: 100 by construction." if itself else "The stored run that was named."
-    return Reference(reference.model, reason, errors.get("clean"), errors, itself, run=reference)
+    note = _measured_otherwise(reference, run, [text for text in run.records if text in reference.records])
+    return Reference(reference.model, reason, errors.get("clean"), errors, own, note, run=reference)
+
+
+def _measured_otherwise(reference: Run, run: Run, shared: Sequence[str]) -> str | None:
+    """A warning where the errors of the reference answer another question than those of the run."""
+    decisive: dict[str, str] = {}
+    for text in shared:
+        for found in explained_differences(reference.records[text].protocol, run.records[text].protocol):
+            if found.weight == "decisive":
+                field = found.field.removeprefix("disturbance.")
+                decisive.setdefault(field, f"{field} {found.first}, not {found.second}")
+    if not decisive:
+        return None
+    return (
+        f"The reference {reference.model} was measured under another protocol ({'; '.join(decisive.values())}), so "
+        "CE and mCE compare two different questions."
+    )
 
 
 def _alexnet_does_not_apply(run: Run) -> str | None:
@@ -110,6 +140,8 @@ def _alexnet_does_not_apply(run: Run) -> str | None:
     first = run.manifest.classes[0].split(",")[0].strip().lower()
     if first not in _FIRST_CLASS and not run.data.lower().startswith("imagenet"):
         return f"the data does not look like ImageNet (its first class is '{run.manifest.classes[0]}')"
+    if (kind := run.data.partition(":")[0].lower()) in _OTHER_IMAGES:
+        return f"they were measured on ImageNet's validation set, and {kind} holds {_OTHER_IMAGES[kind]}"
     if run.protocol.classes != "all 1000":
         return f"only some outputs compete ({run.protocol.classes})"
     sizes = re.findall(r"crop (\d+)x(\d+)", run.protocol.preprocessing)

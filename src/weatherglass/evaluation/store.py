@@ -138,6 +138,8 @@ class Store:
             write_aside(self._cell_path(path.stem), lambda part, path=path: part.write_bytes(path.read_bytes()))
         for folder in ("data", "studies"):
             for path in sorted((other.path / folder).glob("*.json")):
+                if (self.path / folder / path.name).exists():
+                    continue
                 write_text(self.path / folder / path.name, path.read_text(encoding="utf-8"))
         return len(new)
 
@@ -150,6 +152,10 @@ class Store:
         """Every measured cell, without samples, ordered by model, data, seed and disturbance."""
         records = [self._record(path) for path in self._cell_paths()]
         return sorted(records, key=lambda r: (r.cell.model, r.cell.data, r.cell.seed, r.cell.disturbance, r.key))
+
+    def record(self, key: str) -> CellRecord:
+        """One measured cell, without samples. Raises `UserError` where it is damaged."""
+        return self._record(self._cell_path(key))
 
     def failures(self) -> list[FailedCell]:
         """Cells that could not be measured."""
@@ -205,6 +211,10 @@ class Store:
         return query(self, sql)
 
     # ------------------------------------------------------------------ files
+
+    def path_of(self, key: str) -> Path:
+        """The folder of the store that holds a cell: this one."""
+        return self.path
 
     def _cell_path(self, key: str) -> Path:
         return self.path / "cells" / f"{key}.parquet"

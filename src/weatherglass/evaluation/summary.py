@@ -52,6 +52,7 @@ def summary_of(tables: Tables, divisor: Reference, baselines: Sequence[Run] = ()
     kinds = {kind: _kind(tables, kind, divisor) for kind in tables.grid.kinds if tables.present(kind)}
     failures = [kind.first_failure for kind in kinds.values() if kind.first_failure is not None]
     mce, relative_mce = (_mce(tables, divisor, absent, relative=relative) for relative in (False, True))
+    divides = mce is not None or any(kind.corruption_error for kind in kinds.values()) or divisor.run is not None
     return Summary(
         run=run.name,
         key=run.key,
@@ -92,7 +93,7 @@ def summary_of(tables: Tables, divisor: Reference, baselines: Sequence[Run] = ()
         first_failure=tuple(np.mean(failures, axis=0).tolist()) if failures else None,
         worst=tuple(sorted(_of_input(conditions), key=lambda t: conditions[t].score.value)[:10]),
         absent=absent,
-        notes=_notes(tables, divisor if mce is not None else None),
+        notes=_notes(tables, divisor if divides else None),
         sequences=sequence_summary(
             run,
             reference=divisor.run or ("alexnet" if divisor.name == REFERENCE_NAME else None),

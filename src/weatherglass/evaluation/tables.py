@@ -144,10 +144,11 @@ def tables_of(
 def ratio_estimate(
     tables: Tables, rows: Rows | None, divisor: Reference, kinds: Sequence[str], *, relative: bool = False
 ) -> Estimate | None:
-    """The estimate of a (relative) CE or mCE over `kinds`; exactly 1 for a run that is its own reference."""
+    """The estimate of a (relative) CE or mCE over `kinds`; exactly 1 where the reference holds the run's own cells."""
     if rows is None:
         return None
-    if divisor.itself:
+    needed = {f"{kind}@{severity:g}" for kind in kinds for severity in SEVERITIES} | ({"clean"} if relative else set())
+    if needed <= divisor.own:
         return Estimate(1.0, 1.0, 1.0, "exact")
     span = (-1.0, 1.0) if relative else (0.0, 1.0)
     return tables.estimate(rows, span, _scale(divisor, kinds, relative))
@@ -174,7 +175,7 @@ def missing_for_mce(tables: Tables, divisor: Reference, *, relative: bool = Fals
         return f"the reference {divisor.name} lacks {listing(lacking)}"
     if relative and divisor.clean_error is None:
         return f"the reference {divisor.name} has no clean cell"
-    if not divisor.itself and (perfect := without_errors(divisor, MAIN_CORRUPTIONS, relative=relative)):
+    if not set(needed) <= divisor.own and (perfect := without_errors(divisor, MAIN_CORRUPTIONS, relative=relative)):
         more = "no more errors than when clean" if relative else "no errors"
         return f"the reference {divisor.name} makes {more} under {listing(perfect)}; choose a weaker one"
     return None

@@ -7,7 +7,6 @@ from functools import cached_property
 
 from weatherglass.errors import UserError
 from weatherglass.evaluation.estimates import Summary
-from weatherglass.evaluation.protocol import differences
 from weatherglass.evaluation.record import FailedCell
 from weatherglass.evaluation.reference import ReferenceChoice
 from weatherglass.evaluation.runs import Run, runs_of
@@ -100,6 +99,7 @@ class Content:
     def orphans(self) -> tuple[FailedCell, ...]:
         """Failures of models that have no measured cell at all."""
         claimed = {failed.key for view in self.models for failed in view.run.failures}
+        claimed |= {record.key for view in self.models for record in view.run.records.values()}  # in another store
         failures = [failed for store in self.stores for failed in store.failures()]
         return tuple({f.key: f for f in failures if f.key not in claimed}.values())
 
@@ -107,10 +107,12 @@ class Content:
 def read_stores(stores: Sequence[Store], reference: ReferenceChoice = "auto") -> Content:
     """Summarise every run of the stores; one run at a time is in memory.
 
-    Equal runs of two stores appear once; stores that hold studies alone have no runs. Raises `UserError` when there is
-    neither.
+    Runs of several stores that are parts of one appear as one, with the cells of all; stores that hold studies alone
+    have no runs. Raises `UserError` when there is neither.
     """
-    runs = list({run.key: run for store in stores for run in runs_of(store)}.values())
+    runs = runs_of(*stores)
+    if isinstance(reference, Run):
+        reference = _whole(reference, runs)
     if not runs and not any(studies_of(store) for store in stores):
         raise UserError(f"{' and '.join(repr(str(s.path)) for s in stores)}: no measured cells yet, nothing to report.")
     by_data: dict[tuple[str, str], list[tuple[Run, Summary]]] = {}
@@ -125,6 +127,12 @@ def read_stores(stores: Sequence[Store], reference: ReferenceChoice = "auto") ->
         position += len(views)
         groups.append(_group(views))
     return Content(tuple(stores), tuple(_told_apart(groups)))
+
+
+def _whole(part: Run, runs: Sequence[Run]) -> Run:
+    """The run of all the stores that holds every cell of this one; itself where it is of none of them."""
+    keys = {record.key for record in part.records.values()}
+    return next((run for run in runs if keys <= {record.key for record in run.records.values()}), part)
 
 
 def _reference_for(run: Run, reference: ReferenceChoice) -> ReferenceChoice:
@@ -180,20 +188,25 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 
 def _what_differs(run: Run, first: Run, runs: Sequence[Run]) -> str:
     others = [other for other in runs if other.model == run.model and other is not run]
-    if any(other.data != run.data for other in others):
-        return plain(shortened(run.data, 24))
-    changed = differences(first.protocol, run.protocol) or differences(run.protocol, others[0].protocol)
-    named = {name: pair for name, pair in changed.items() if not name.startswith("disturbance")}
+    elsewhere = [other for other in others if other.data != run.data]
+    alike = [other for other in others if other.data == run.data]
+    said = [plain(shortened(run.data, 24))] if elsewhere else []
+    if alike:
+        said.append(_differing_field(run, first if first in alike else alike[0]))
+    return ", ".join(said)
+
+
+def _differing_field(run: Run, other: Run) -> str:
+    named = {k: v for k, v in run.fields.items() if k in other.fields and v != other.fields[k]}
     if not named:
         return "again"
     if "samples" in named:
         return f"{run.protocol.samples:,} images"
-    name, pair = next(iter(named.items()))
-    value = pair[1] if run is not first else pair[0]
-    return shortened(f"{name} {value[:8] if name in _DIGESTS else value}", 28)
+    name, value = next(iter(named.items()))
+    return shortened(f"{name.removeprefix('corruption ')} {value[:8] if name in _DIGESTS else value}", 28)
 
 
-_DIGESTS = frozenset({"weights", "data"})
+_DIGESTS = frozenset({"weights", "data digest"})
 """Fields whose values are digests; their beginning tells two of them apart."""
 
 
