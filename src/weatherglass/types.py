@@ -120,7 +120,7 @@ class Predictor(ABC):
     name: str
     """As the user wrote it, e.g. 'timm/resnet50.a1_in1k' or 'model.py:resnet20'."""
     digest: str
-    """Digest of the weights: two predictors with equal digests compute the same function."""
+    """Digest of weights, parts, settings and own code: two predictors with equal digests compute the same function."""
     preprocessing: Preprocessing
     classes: int
     """Number of outputs."""

@@ -1,5 +1,6 @@
 """The user's own code: `path/to/file.py:name` and `module:name` become the object that the name stands for."""
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -9,11 +10,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from weatherglass.errors import UserError, unknown_name_message
+
+VERSIONED_LIBRARIES = frozenset({"torch", "torchvision", "timm", "weatherglass", "builtins"})
+"""Libraries whose versions every protocol names, so that their files need not be looked at."""
 
 
 def names_user_code(spec: str) -> bool:
@@ -44,6 +49,67 @@ def call_user_factory(spec: str, purpose: str) -> Any:
     if result is None:
         raise UserError(f"{spec} returned None; it must return {purpose}.")
     return result
+
+
+def user_sources(spec: str) -> tuple[Path, ...]:
+    """The file of the factory that `spec` names and every file of the user's own that it imports, directly or not.
+
+    Follows the `import` statements wherever they stand, so that the answer is the same before and after the code ran.
+    Installed packages are left out, but for the one that holds the factory. Not seen are modules whose names are put
+    together at run time, and files that are no modules.
+    """
+    place = spec.rpartition(":")[0]
+    with _importable_from(place):
+        if place.endswith(".py"):
+            waiting, home = [(Path(place).expanduser(), "")], None
+        else:
+            waiting, home = _files_of(place, place), place
+        found: dict[Path, None] = {}
+        while waiting:
+            path, package = waiting.pop()
+            if path.resolve() in found:
+                continue
+            found[path.resolve()] = None
+            if path.suffix == ".py":
+                waiting += [file for name in _imports_of(path, package) for file in _files_of(name, home)]
+    return tuple(found)
+
+
+def _imports_of(path: Path, package: str) -> Iterator[str]:
+    """Dotted names that a file imports; `from a import b` gives 'a.b', which may or may not be a module."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):  # it has not been imported, then: a template, say
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            inside = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*inside, *([node.module] if node.module else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names if base)
+
+
+def _files_of(name: str, home: str | None) -> list[tuple[Path, str]]:
+    """The files that importing a module of the user's runs, its packages' first, each with its package's name."""
+    top, *rest = name.split(".")
+    if top in sys.stdlib_module_names or top in VERSIONED_LIBRARIES:
+        return []
+    try:
+        found = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return []
+    files, full = [], top
+    while found is not None:
+        within = found.submodule_search_locations
+        if found.has_location and found.origin and Path(found.origin).is_file():
+            files.append((Path(found.origin), full if within is not None else full.rpartition(".")[0]))
+        if within is None or not rest:
+            break
+        full = f"{full}.{rest.pop(0)}"
+        found = PathFinder.find_spec(full, list(within))
+    installed = any({"site-packages", "dist-packages"} & set(path.parts) for path, _ in files)
+    return files if not installed or (home and home.split(".")[0] == top) else []
 
 
 def _module(place: str) -> ModuleType:

@@ -12,9 +12,9 @@ from weatherglass.errors import UnknownName, UserError
 from weatherglass.models.cascade import STAGES, CascadeHeads
 from weatherglass.models.detector import Detector, DetectorConfig, build_detector, build_named_detector, classes_in
 from weatherglass.models.detector_names import DETECTORS, is_detector
+from weatherglass.models.digests import digest_of
 from weatherglass.models.initialisation import seeded_initialisation
 from weatherglass.models.load import load_predictor
-from weatherglass.models.predictor import digest_of
 from weatherglass.models.pyramid import pyramid_strides
 
 SMALL = {

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from weatherglass.errors import UserError
-from weatherglass.models.predictor import PRECISIONS, check_precision, digest_of, resolve_device
+from weatherglass.models.digests import digest_of_own
+from weatherglass.models.predictor import PRECISIONS, check_precision, resolve_device
 from weatherglass.types import Images, Objects, Predictor, Preprocessing
 
 PRESENT = 0.5
@@ -49,15 +50,20 @@ class DetectionPredictor(Predictor):
         class_names: tuple[str, ...] | None = None,
         device: str | torch.device = "auto",
         precision: str = "float32",
+        digest: str | None = None,
     ) -> None:
-        """`labels` are the numbers that the module gives to its classes, in their order; 0 is the background."""
+        """`labels` are the numbers that the module gives to its classes, in their order; 0 is the background.
+
+        `digest` is that of the module, where something identifies it better than its weights and settings do.
+        """
         self.name, self.classes, self.class_names = name, len(labels), class_names
         self.preprocessing = INSIDE
         self.device = resolve_device(device)
         self.precision = check_precision(precision, self.device)
         self.module = module.to(self.device).eval()
         self.settings = _settings_of(module)
-        self.digest = blake2b(f"{digest_of(module)}{_numbers_of(module)}".encode(), digest_size=16).hexdigest()
+        digest = digest or digest_of_own(module)
+        self.digest = blake2b(f"{digest}{_numbers_of(module)}".encode(), digest_size=16).hexdigest()
         self.parameters = sum(parameter.numel() for parameter in module.parameters())
         self._class_of = np.full(max(labels) + 1, -1)
         self._class_of[list(labels)] = np.arange(self.classes)

@@ -1,5 +1,7 @@
 """From a name to a predictor: timm, torchvision, our own networks, the user's code, exported files."""
 
+from copy import copy
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +9,7 @@ import torch
 
 from weatherglass.errors import UserError
 from weatherglass.models.detector_names import DETECTORS, is_detector
+from weatherglass.models.digests import digest_of, digest_of_files, digest_of_own
 from weatherglass.models.initialisation import seeded_initialisation
 from weatherglass.models.load_classifier import (
     BuiltNetwork,
@@ -22,7 +25,7 @@ from weatherglass.models.preprocessing import PreprocessingOverride
 from weatherglass.models.segmenter_names import HEADS, is_segmenter
 from weatherglass.models.trained import TRAINED_MODELS, build_trained_model
 from weatherglass.types import Predictor, Preprocessing
-from weatherglass.user_code import names_user_code
+from weatherglass.user_code import names_user_code, user_sources
 
 if TYPE_CHECKING:
     from weatherglass.models.checkpoint import Checkpoint
@@ -78,21 +81,25 @@ def load_predictor(
         built = _build(spec, pretrained=pretrained, weights=weights, classes=classes)
     if isinstance(built, Predictor):
         _refuse(spec, checkpoint=checkpoint, preprocessing=preprocessing, ema=ema, windows=windows)
-        return built
+        return _with_sources(built, spec)
     if weights is not None:
         from weatherglass.models.checkpoint import fit_checkpoint
 
         fit_checkpoint(built.module, weights)
+    own = names_user_code(spec)
+    digest = digest_of_own(built.module, user_sources(spec)) if own else digest_of(built.module)
     if built.task == "detection":
         from weatherglass.models.load_detector import detector
 
         _refuse(spec, preprocessing=preprocessing, windows=windows)
-        return detector(built, spec, device, precision)
+        return detector(built, spec, device, precision, digest)
     wanted = override.apply(built.preprocessing)
     if built.task == "segmentation":
-        return _segmenter(built, spec, wanted, windows, device, precision)
+        return _segmenter(built, spec, wanted, windows, device, precision, digest)
     _refuse(spec, windows=windows)
-    predictor = TorchPredictor(built.module, name=spec, preprocessing=wanted, device=device, precision=precision)
+    predictor = TorchPredictor(
+        built.module, name=spec, preprocessing=wanted, device=device, precision=precision, digest=digest
+    )
     if built.class_names is not None and len(built.class_names) == predictor.classes:
         predictor.class_names = built.class_names
     return predictor
@@ -105,6 +112,7 @@ def _segmenter(
     windows: str | None,
     device: str | torch.device,
     precision: str,
+    digest: str,
 ) -> Predictor:
     from weatherglass.models.segmentation_predictor import SegmentationPredictor, Windows
 
@@ -115,10 +123,26 @@ def _segmenter(
         windows=Windows.parse(windows) if windows else None,
         device=device,
         precision=precision,
+        digest=digest,
     )
     if built.class_names is not None and len(built.class_names) == predictor.classes:
         predictor.class_names = built.class_names
     return predictor
+
+
+def _with_sources(predictor: Predictor, spec: str) -> Predictor:
+    """A predictor that the user's factory returned, identified by its code too where its class is ours.
+
+    A class of the user's answers for its digest by itself. What the factory returned is left as it is.
+    """
+    from weatherglass.models.detection_predictor import DetectionPredictor
+
+    if not isinstance(predictor, TorchPredictor | DetectionPredictor):
+        return predictor
+    identified = copy(predictor)
+    code = digest_of_files(user_sources(spec))
+    identified.digest = blake2b(f"{predictor.digest}{code}".encode(), digest_size=16).hexdigest()
+    return identified
 
 
 def _build(

@@ -14,7 +14,9 @@ UNUSED = frozenset({"__background__", "no person", "N/A"})
 """Entries of torchvision's lists of categories that are no class: the background, and ids that COCO does not use."""
 
 
-def detector(built: BuiltNetwork, name: str, device: str | torch.device, precision: str) -> DetectionPredictor:
+def detector(
+    built: BuiltNetwork, name: str, device: str | torch.device, precision: str, digest: str
+) -> DetectionPredictor:
     """A built network behind the border; `built.labels` are the numbers that it gives to its classes."""
     assert built.labels is not None
     return DetectionPredictor(
@@ -24,6 +26,7 @@ def detector(built: BuiltNetwork, name: str, device: str | torch.device, precisi
         class_names=built.class_names,
         device=device,
         precision=precision,
+        digest=digest,
     )
 
 

@@ -1,9 +1,6 @@
 """A PyTorch module behind the border: images in [0, 1] in, logits in float32 out."""
 
-import sys
 from contextlib import AbstractContextManager, nullcontext
-from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from weatherglass.errors import UserError
+from weatherglass.models.digests import digest_of_own
 from weatherglass.types import Images, Logits, Predictor, Preprocessing
 
-VERSIONED_LIBRARIES = {"torch", "torchvision", "timm", "weatherglass", "builtins"}
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -38,7 +35,7 @@ class TorchPredictor(Predictor):
         """`classes` None: measured by predicting one grey image of the preprocessing's size (or 224 or 32 pixels).
 
         `channels_last` changes the memory layout only; convolutions are often faster with it. `digest` is given where
-        something identifies the function better than the weights do.
+        something identifies the function better than weights and settings do: a name, or a file.
         """
         self.name = name
         self.preprocessing = preprocessing or Preprocessing()
@@ -48,7 +45,7 @@ class TorchPredictor(Predictor):
         self.module = _evaluation_mode(module.to(self.device).to(memory_format=self._layout))
         mean, std = (torch.tensor(v, device=self.device) for v in (self.preprocessing.mean, self.preprocessing.std))
         self._mean, self._std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
-        self.digest = digest or digest_of(module)
+        self.digest = digest or digest_of_own(module)
         self.parameters = sum(parameter.numel() for parameter in module.parameters())
         self.class_names = class_names
         self.classes = classes if classes is not None else self._measured_classes()
@@ -105,32 +102,6 @@ def check_precision(precision: str, device: torch.device) -> str:
     if precision not in PRECISIONS:
         raise UserError(f"The precision '{precision}' is not one of {', '.join(PRECISIONS)}.")
     return precision
-
-
-def digest_of(module: nn.Module) -> str:
-    """blake2b over the kinds and settings of all parts and the bytes of all parameters and buffers.
-
-    Parts count because a ReLU exchanged for a GELU is another function of the same weights. So do the source files
-    that define the user's own parts: an edited `forward` is another model. Libraries have versions instead.
-    """
-    digest = blake2b(digest_size=16)
-    for name, part in module.named_modules():
-        digest.update(f"{name}:{type(part).__name__}({part.extra_repr()});".encode())
-    sources = {source for part in module.modules() if (source := _source_file(type(part))) is not None}
-    for source in sorted(sources):
-        digest.update(Path(source).read_bytes())
-    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _source_file(kind: type) -> str | None:
-    """The file that defines a class, unless it belongs to a library whose version the protocol names."""
-    if kind.__module__.partition(".")[0] in VERSIONED_LIBRARIES:
-        return None
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return file if file and Path(file).is_file() else None
 
 
 def _evaluation_mode(module: nn.Module) -> nn.Module:

@@ -82,6 +82,7 @@ class SegmentationPredictor(TorchPredictor):
         device: str | torch.device = "auto",
         precision: str = "float32",
         classes: int | None = None,
+        digest: str | None = None,
     ) -> None:
         self.windows = windows
         super().__init__(
@@ -92,6 +93,7 @@ class SegmentationPredictor(TorchPredictor):
             device=device,
             precision=precision,
             classes=classes,
+            digest=digest,
         )
 
     @property
