@@ -69,6 +69,16 @@ def test_what_was_not_measured_fails(store, run: Run) -> None:
     assert judge(holes, {"metric": "snow", "minimum": 0}, {"metric": "top1", "minimum": 0}).passed
 
 
+def test_documented_names_that_were_not_measured_fail_and_are_no_mistakes(store) -> None:
+    few = put_run(store, "few", {"clean": np.ones(20, bool), "fog@3": np.ones(20, bool)})
+    names = "noise blur mfr flips flips.tilt corrupted.imagenet-c retention.fan17 ce.fog lesion:blocks.3 drop.rotation"
+    found = judge(few, *({"metric": name, "minimum": 0} for name in names.split()))
+    assert [result.passed for result in found.results] == [False] * 10
+    for name in ("nose", "flips.tlt", "corrupted.imagenet-d", "ce.fgo", "top5.fgo"):
+        with pytest.raises(UserError, match="Did you mean"):
+            judge(few, {"metric": name, "minimum": 0})
+
+
 def test_groups_hold_every_member_to_account(run: Run) -> None:
     found = judge(
         run,

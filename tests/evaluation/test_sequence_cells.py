@@ -1,5 +1,7 @@
 """Sequences as conditions: measured once, kept by sample, read with intervals, refused where they cannot be."""
 
+import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +15,13 @@ from weatherglass.errors import UnknownName, UserError
 from weatherglass.evaluation.comparison import compare
 from weatherglass.evaluation.conditions import parse_disturbance
 from weatherglass.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate
+from weatherglass.evaluation.gate import gate
+from weatherglass.evaluation.rules import parse_rules
 from weatherglass.evaluation.sequences import sequence_summary
+from weatherglass.evaluation.store import Store
 from weatherglass.evaluation.summary import summarise
 from weatherglass.report.document import report
+from weatherglass.report.exports import export
 from weatherglass.types import FrameSequence, Predictor
 
 SEQUENCES = ["sequence:translate", "sequence:gaussian_noise", "sequence:gaussian_noise,difficulty=2"]
@@ -114,6 +120,23 @@ def test_rates_against_a_reference(
     undefined = sequence_summary(run, reference=steady)
     assert undefined is not None
     assert undefined.mean_flip_rate is None
+
+
+def test_gates_and_exports_hold_sequences(
+    make_predictor: Callable[..., Predictor], photographs: ArrayImages, tmp_path: Path
+) -> None:
+    few = photographs.select(range(10), "10")
+    steady = measure(Constant(), make_predictor, few, tmp_path / "steady").runs[0]
+    shaky = measure(Alternating(), make_predictor, few, tmp_path / "shaky").runs[0]
+    metrics = ("flips", "flips.translate", "mfr", "flips.tilt")
+    rules = parse_rules({"rule": [{"metric": name, "maximum_regression": 0.5} for name in metrics], "resamples": 100})
+    worse, same = gate(shaky, rules, baseline=steady).results, gate(shaky, rules, baseline=shaky).results
+    assert [result.passed for result in worse] == [False] * 4
+    assert "0.0 -> 100.0" in worse[0].reason and "reference" in worse[2].reason and "not measured" in worse[3].reason
+    assert [result.passed for result in same] == [True, True, False, False]
+    rows = list(csv.DictReader(io.StringIO(export(Store(tmp_path / "shaky"), "tidy", reference=shaky) or "")))
+    found = {(r["disturbance"], r["metric"]): float(r["value"]) for r in rows if r["scope"] == "sequence"}
+    assert found[("sequence:translate", "flips")] == found[("", "mfr")] == 1
 
 
 def test_difficulty_reads_the_harder_noise(measured: Evaluation) -> None:

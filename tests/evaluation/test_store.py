@@ -134,14 +134,17 @@ def test_merge_copies_what_is_missing(tmp_path: Path) -> None:
     b.put(make_record(), make_observations())
     b.put(make_record("fog@3"), make_observations())
     b.put_data(DataManifest(digest="d", name="digits", selection="all", classes=("0", "1"), samples=3))
+    a.put_data(DataManifest(digest="e", name="ours", selection="all", classes=(), samples=3))
+    b.put_data(DataManifest(digest="e", name="theirs", selection="all", classes=(), samples=3))
     assert a.merge(b) == 1
+    assert a.data("e").name == "ours"
     assert a.merge(b) == 0
     assert len(a.records()) == 2
     assert a.data("d").classes == ("0", "1")
 
 
 def test_query_sees_every_sample(tmp_path: Path) -> None:
-    store = Store(tmp_path / "run", create=True)
+    store = Store(tmp_path / "run[1]*", create=True)
     store.put(make_record(), make_observations())
     store.put(make_record("fog@3"), make_observations())
     rows = store.query("select disturbance, avg((rank = 0)::int) as accuracy from samples group by 1 order by 1")

@@ -99,6 +99,17 @@ def test_alexnet_divides_on_imagenet_at_224_only(store) -> None:
     assert asked.mce is not None and "although" in asked.reference_reason
 
 
+@pytest.mark.parametrize("data", ["imagenet-sketch:x", "imagenet-v2:x", "imagenet-real:x", "imagenet-a:x"])
+def test_alexnets_errors_are_of_the_validation_images_alone(store, data: str) -> None:
+    names = ["n01440764", *(f"n{i:08d}" for i in range(1, 1000))]
+    crop = "resize 256 bicubic, crop 224x224"
+    grid = {"clean": np.ones(20, bool)} | {f"fog@{severity}": np.arange(20) < 9 for severity in range(1, 6)}
+    run = put_run(store, "vit", grid, classes=1000, names=names, data=data, preprocessing=crop)
+    summary = summarise(run, resamples=50)
+    assert summary.reference is None and summary.kinds["fog"].corruption_error is None
+    assert "validation set" in summary.absent["mce"]
+
+
 def test_elsewhere_mce_needs_a_reference(store) -> None:
     run = put_run(store, "vit", full_grid(60, 0.9, 0.6))
     summary = summarise(run, resamples=50)

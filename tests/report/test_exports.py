@@ -70,6 +70,23 @@ def test_tidy_holds_every_number(store: Store, tmp_path: Path) -> None:
     assert [str(v) for v in table.column("value").to_pylist()] == [row["value"] for row in rows]
 
 
+def test_tidy_says_under_which_protocol(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "two")
+    right = {"fog@3": full_grid(20, 0.9, 0.6)["fog@3"]}
+    for reencoding in ("none", "jpeg85"):
+        part = {"corruption definition": "imagecorruptions", "re-encoding": reencoding}
+        put_run(store, "cnn", right, names=["=cmd|'/c calc'!A0", "-1", *"23456789"], disturbance=part)
+    rows = [row for row in rows_of(export(store, "tidy")) if row["metric"] == "top1" and row["scope"] == "condition"]
+    assert len({row["run"] for row in rows}) == len({row["cell"] for row in rows}) == 2
+    assert ["re-encoding=jpeg85" in row["choices"] and "re-encoding=jpeg85" in row["applied"] for row in rows] == [
+        True,
+        False,
+    ]
+    assert rows[0]["versions"] == "torch=2.15" and rows[0]["outputs"] == "all 10" and rows[0]["forward_batch"] == "32"
+    classes = {row["kind"] for row in rows_of(export(store, "tidy")) if row["scope"] == "class"}
+    assert {"'=cmd|'/c calc'!A0", "-1"} <= classes
+
+
 def test_text_formats_write_files(store: Store, tmp_path: Path) -> None:
     for form in ("markdown", "latex"):
         path = tmp_path / f"table.{form}"

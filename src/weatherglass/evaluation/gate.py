@@ -4,18 +4,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from weatherglass.errors import UnknownName, UserError
-from weatherglass.evaluation.estimates import ClassDamage, Summary, headlines, lower_is_better
+from weatherglass.evaluation.estimates import ClassDamage, Summary, lower_is_better
+from weatherglass.evaluation.metric_names import is_condition, metric_names
 from weatherglass.evaluation.outcomes import align, outcomes_of
 from weatherglass.evaluation.reference import Reference, ReferenceChoice, choose_reference, reference_named
 from weatherglass.evaluation.rules import Rule, Rules, read_rules
 from weatherglass.evaluation.runs import Run, find_run
+from weatherglass.evaluation.sequences import reference_of_sequences, sequence_rows
 from weatherglass.evaluation.summary import summary_of
 from weatherglass.evaluation.tables import Rows, Tables, listing, stacked, tables_of
-from weatherglass.metrics.alexnet import ERROR
 from weatherglass.metrics.intervals import Estimate
 
 GROUPS = ("conditions", "kinds", "classes", "classes_clean", "classes_drop")
-_SMALLER_IS_BETTER = ("ce.", "relative_ce.", "drop.", "ece.", "nll.", "brier.")
+_SMALLER_IS_BETTER = ("ce.", "relative_ce.", "drop.", "ece.", "nll.", "brier.", "flips.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,12 +171,12 @@ def _measured(metric: str, summary: Summary) -> tuple[Estimate | None, str | Non
     found = metrics.get(metric)
     kind = metric.split(".")[-1].split("@")[0]
     if found is None:
-        if metric in headlines(summary.task):
-            return None, summary.absent.get(metric, "not measured")
-        known = {*metrics, *headlines(summary.task), *ERROR, *GROUPS}
-        if metric not in ERROR and "@" not in metric and not metric.startswith(("ce.", "relative_ce.")):
-            raise UnknownName("metric", metric, known)
-        return None, f"'{metric}' was not measured"
+        known = metric_names(summary.task)
+        if metric not in known and not is_condition(metric, summary.task):
+            raise UnknownName("metric", metric, {*metrics, *known, *GROUPS})
+        if metric in ("mfr", "mt5d") and summary.sequences is not None:
+            return None, summary.sequences.reason
+        return None, summary.absent.get(metric, f"'{metric}' was not measured")
     if summary.partial and _spans_grid(metric, summary):
         return found, f"the grid has holes: {listing(summary.grid.missing)} not measured"
     if metric in summary.kinds and summary.kinds[kind].missing:
@@ -219,6 +220,8 @@ def _class_estimate(group: str, damage: ClassDamage) -> Estimate | None:
 def rows_named(metric: str, tables: Tables, divisor: Reference) -> Rows | None:
     """A metric by its name in `Summary.metrics`, as estimate and resamples; None where it was not measured."""
     start, _, rest = metric.partition(".")
+    if start in ("flips", "mfr", "mt5d"):
+        return sequence_rows(tables.run, metric, reference_of_sequences(divisor), tables.bootstrap.resamples)
     if metric in ("mce", "relative_mce"):
         return tables.mean_corruption_error(divisor, relative=metric == "relative_mce")
     if start in ("ce", "relative_ce"):

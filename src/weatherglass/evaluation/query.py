@@ -1,5 +1,6 @@
 """SQL over every sample that was ever measured into a store."""
 
+import re
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -33,7 +34,9 @@ def query(store: "Store", sql: str) -> pa.Table:
     connection = duckdb.connect()
     try:
         connection.register("cells", cells)
-        files = str(store.path / "cells" / "[0-9a-f]*.parquet").replace("'", "''")
+        # The folder may be named like a pattern: 'runs[1]'. Each of these characters stands for itself in brackets.
+        folder = re.sub(r"[\[*?]", r"[\g<0>]", str(store.path / "cells"))
+        files = f"{folder}/[0-9a-f]*.parquet".replace("'", "''")
         found = connection.execute(f"describe select * from read_parquet('{files}', union_by_name = true)").fetchall()
         hidden = [name for name, *_ in found if name.startswith("clean_") or name.endswith("_picture")]
         connection.execute(

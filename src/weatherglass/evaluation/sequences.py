@@ -10,6 +10,7 @@ from jaxtyping import Float
 from weatherglass.corruptions.perturbations import PERTURBATION_SUITES, PERTURBATIONS
 from weatherglass.errors import UserError
 from weatherglass.evaluation.estimates import SequenceResult, SequenceSummary
+from weatherglass.evaluation.reference import Reference
 from weatherglass.evaluation.runs import Run
 from weatherglass.metrics.alexnet import FLIP_PROBABILITY, REFERENCE_NAME
 from weatherglass.metrics.flips import flips, top5_distances
@@ -90,6 +91,32 @@ def sequence_summary(
         reference=divisor.name,
         reason=divisor.reason,
     )
+
+
+def sequence_rows(
+    run: Run, metric: str, reference: Run | Literal["alexnet"] | None, resamples: int = 1000
+) -> Rows | None:
+    """'flips', 'flips.tilt', 'mfr' or 'mt5d' at difficulty 1, with resamples that all runs on the same images share.
+
+    None where the run, or for a rate the reference, does not hold it.
+    """
+    name, _, perturbation = metric.partition(".")
+    cells = {each: text for each, text in _cells(run, 1).items() if perturbation in ("", each)}
+    if not cells:
+        return None
+    bootstrap = Bootstrap(next(iter(run.sequences.values())).protocol.samples, resamples)
+    side = 1 if name == "mt5d" else 0  # of flips and distances
+    rows = {each: _rows(run, text, each, 1, bootstrap)[side] for each, text in cells.items()}
+    if name == "flips":
+        return np.mean(list(rows.values()), axis=0)
+    divisor = _divisor(run, reference, 1, bootstrap)
+    there = divisor.distances if side else divisor.flips
+    return _mean({each: _ratio(values, there.get(each)) for each, values in rows.items()})
+
+
+def reference_of_sequences(divisor: Reference) -> Run | Literal["alexnet"] | None:
+    """Whose flips divide where these errors do: the same run, or AlexNet as published."""
+    return divisor.run or ("alexnet" if divisor.name == REFERENCE_NAME else None)
 
 
 def _cells(run: Run, difficulty: int) -> dict[str, str]:

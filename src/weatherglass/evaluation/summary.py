@@ -11,10 +11,10 @@ from weatherglass.evaluation.estimates import ConditionSummary, KindSummary, Sui
 from weatherglass.evaluation.grid import OF_MODEL
 from weatherglass.evaluation.reference import Reference, ReferenceChoice, choose_reference
 from weatherglass.evaluation.runs import Run
-from weatherglass.evaluation.sequences import sequence_summary
+from weatherglass.evaluation.sequences import reference_of_sequences, sequence_summary
 from weatherglass.evaluation.tables import Tables, listing, missing_for_mce, ratio_estimate, stacked, tables_of
 from weatherglass.metrics import robustness
-from weatherglass.metrics.alexnet import MAIN_CORRUPTIONS, REFERENCE_NAME
+from weatherglass.metrics.alexnet import MAIN_CORRUPTIONS
 from weatherglass.metrics.intervals import Estimate
 from weatherglass.tasks.task import task_named
 
@@ -96,7 +96,7 @@ def summary_of(tables: Tables, divisor: Reference, baselines: Sequence[Run] = ()
         notes=_notes(tables, divisor if divides else None),
         sequences=sequence_summary(
             run,
-            reference=divisor.run or ("alexnet" if divisor.name == REFERENCE_NAME else None),
+            reference=reference_of_sequences(divisor),
             resamples=tables.bootstrap.resamples,
             level=tables.level,
         ),

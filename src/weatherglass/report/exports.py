@@ -6,14 +6,14 @@ Equal measurements give equal bytes: nothing here says when or how fast a cell w
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from weatherglass.catalog import Catalog
 from weatherglass.errors import UserError
-from weatherglass.evaluation.estimates import Summary
+from weatherglass.evaluation.estimates import SequenceSummary, Summary
 from weatherglass.evaluation.files import write_aside, write_text
 from weatherglass.evaluation.reference import ReferenceChoice
 from weatherglass.evaluation.runs import Run, runs_of
@@ -21,6 +21,7 @@ from weatherglass.evaluation.store import Store
 from weatherglass.evaluation.summary import summarise
 from weatherglass.metrics.intervals import Estimate
 from weatherglass.report.tables import grid_table, headline_table, latex, markdown
+from weatherglass.types import SEQUENCES
 
 Measured = Sequence[tuple[Run, Summary]]
 TidyRow = dict[str, str | float | int | None]
@@ -33,6 +34,8 @@ TIMM_COLUMNS = (
 TIDY_COLUMNS = (
     *("model", "weights", "data", "data_digest", "selection", "seed", "run", "samples"),
     *("scope", "disturbance", "kind", "family", "severity", "metric", "value", "low", "high", "method"),
+    *("task", "preprocessing", "normalisation", "outputs", "precision", "device", "forward_batch"),
+    *("choices", "versions", "cell", "applied"),
 )
 
 
@@ -140,22 +143,48 @@ def _percent_text(found: Estimate | None) -> str | None:
 
 
 def tidy_rows(measured: Measured) -> list[TidyRow]:
-    """One row a number: every score of every condition, every corruption and every aggregate, as fractions."""
+    """One row a number: every score of every condition, every corruption, sequence and aggregate, as fractions.
+
+    Each row says under which protocol: the fields of the run, `choices` (definition, calibration, re-encoding ...) and
+    `versions` as 'name=value; ...', and rows of one condition their `cell` (`key` of `Store.query`) and `applied`, the
+    disturbance's own part of the protocol.
+    """
     rows: list[TidyRow] = []
     for run, summary in measured:
-        protocol = run.protocol
-        common: TidyRow = {
-            "model": run.model,
-            "weights": protocol.weights,
-            "data": run.data,
-            "data_digest": protocol.data,
-            "selection": protocol.selection,
-            "seed": run.seed,
-            "run": run.key,
-            "samples": summary.samples,
-        }
-        rows += [dict.fromkeys(TIDY_COLUMNS) | common | row for row in _numbers(summary)]
+        empty = dict.fromkeys(TIDY_COLUMNS) | _protocol_columns(run) | {"samples": summary.samples}
+        rows += [empty | row | _of_cell(run, row.get("disturbance")) for row in _numbers(summary)]
     return rows
+
+
+def _protocol_columns(run: Run) -> TidyRow:
+    protocol = run.protocol
+    return {
+        "model": run.model,
+        "weights": protocol.weights,
+        "data": run.data,
+        "data_digest": protocol.data,
+        "selection": protocol.selection,
+        "seed": run.seed,
+        "run": run.key,
+        "task": protocol.task,
+        "preprocessing": protocol.preprocessing,
+        "normalisation": protocol.normalisation,
+        "outputs": protocol.classes,
+        "precision": protocol.precision,
+        "device": protocol.device,
+        "forward_batch": protocol.forward_batch,
+        "choices": _as_text(run.choices),
+        "versions": _as_text(protocol.versions),
+    }
+
+
+def _of_cell(run: Run, disturbance: object) -> TidyRow:
+    record = run.records.get(str(disturbance))
+    return {"cell": record.key, "applied": _as_text(record.protocol.disturbance)} if record else {}
+
+
+def _as_text(parts: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}={value}" for name, value in sorted(parts.items()))
 
 
 def _numbers(summary: Summary) -> Iterable[TidyRow]:
@@ -176,9 +205,25 @@ def _numbers(summary: Summary) -> Iterable[TidyRow]:
         named = {summary.headline: condition.score, **_before("top5", others), "drop": condition.drop, **others}
         for name, found in named.items():
             yield from _number("condition", name, found, **place)
+    for name, found in _sequence_numbers(summary.sequences):
+        yield from _number("sequence", name, found)
+    for each in summary.sequences.results if summary.sequences else ():
+        for name in ("flips", "top5_distance", "flip_rate", "top5_rate"):
+            found = getattr(each, name)
+            yield from _number(
+                "sequence", name, found, disturbance=each.disturbance, kind=each.perturbation, family=SEQUENCES
+            )
     for damage in summary.classes:
         for name in ("clean", "corrupted", "drop"):
             yield from _number("class", name, getattr(damage, name), kind=damage.name)
+
+
+def _sequence_numbers(found: SequenceSummary | None) -> list[tuple[str, Estimate | None]]:
+    """Means over the sequences of a run, at difficulty 1."""
+    if found is None:
+        return []
+    means = [("flips", found.flips), ("top5_distance", found.top5_distance)]
+    return [*means, ("mfr", found.mean_flip_rate), ("mt5d", found.mean_top5_rate)]
 
 
 def _before(name: str, others: dict[str, Estimate]) -> dict[str, Estimate]:
@@ -213,7 +258,7 @@ def _write_parquet(measured: Measured, output: Path) -> None:
     import pyarrow.parquet as pq
 
     numbers = {"value": pa.float64(), "low": pa.float64(), "high": pa.float64(), "severity": pa.float64()}
-    whole = {"seed": pa.int64(), "samples": pa.int64()}
+    whole = {"seed": pa.int64(), "samples": pa.int64(), "forward_batch": pa.int64()}
     schema = pa.schema([(name, (numbers | whole).get(name, pa.string())) for name in TIDY_COLUMNS])
     table = pa.Table.from_pylist(tidy_rows(measured), schema=schema)
     write_aside(output, lambda part: pq.write_table(table, part, compression="zstd"))
@@ -251,5 +296,15 @@ def _csv(columns: Sequence[str], rows: Iterable[TidyRow] | Iterable[dict[str, st
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
     return out.getvalue()
+
+
+def _inert(value: object) -> object:
+    """Text that a spreadsheet would run as a formula, behind an apostrophe: names of classes may come from anybody."""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    return value if _NUMBER.fullmatch(value) else f"'{value}"
+
+
+_NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?")
