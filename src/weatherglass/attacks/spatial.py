@@ -96,7 +96,7 @@ class Spatial(Disturbance):
             "shift": shift,
             "search": search,
             "sampling": "bilinear, black outside",
-            "worst": f"first failure, else highest {OBJECTIVE}",
+            "choice": f"first failure, else highest {OBJECTIVE}",
         }
 
     def chunk(self, predictor: Predictor) -> int:

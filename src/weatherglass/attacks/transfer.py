@@ -52,7 +52,7 @@ class Transferred(Disturbance):
         source, shown = self.source, self.source.preprocessing
         return self.attack.protocol(height, width) | {
             "made on": f"{source.name} {source.digest}",
-            "made with": f"{shown.geometry}; {shown.normalisation}; {source.precision}; {source.decision}",
+            "preparation of the source": f"{shown.geometry}; {shown.normalisation}; {source.precision}; {source.decision}",
         }
 
     def chunk(self, predictor: Predictor) -> int:
