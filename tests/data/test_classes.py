@@ -116,6 +116,7 @@ def test_outputs_that_mean_the_same(ours: tuple[str, ...] | None, theirs: tuple[
         (("cat", "dog", "cow"), ("cow", "dog", "cat")),
         (tuple("abcdefghij"), tuple("abcdefghji")),  # most agree, yet two have changed places
         (("cat", "dog", "cow"), ("zero", "one", "two")),
+        (("cat,", "dog,"), ("zero,", "one,")),
         (("cat", "dog"), ("cat", "dog", "cow")),
         (None, ("cat", "dog")),
     ],

@@ -95,7 +95,8 @@ class Transferred(Disturbance):
     def _key(self, batch: Batch, seed: int) -> str:
         """Everything that decides the images of a chunk."""
         height, width = batch.images.shape[2:]
-        text = f"{self} {seed} {sorted(self.protocol(height, width).items())} {batch.ids} {self.source.device.type}"
+        made_by = f"{self.source.device.type} {torch.__version__}"
+        text = f"{self} {seed} {sorted(self.protocol(height, width).items())} {batch.ids} {made_by}"
         digest = blake2b(text.encode(), digest_size=16)
         digest.update(batch.labels.cpu().numpy().tobytes())
         digest.update(batch.images.cpu().contiguous().numpy().tobytes())

@@ -172,7 +172,7 @@ def _plain(name: str) -> str:
 
 def _synonyms(name: str) -> frozenset[str]:
     """'tench' and 'tinca tinca' of 'tench, Tinca tinca'."""
-    return frozenset(map(_plain, name.split(",")))
+    return frozenset(filter(None, map(_plain, name.split(","))))
 
 
 def _some(names: Sequence[str]) -> str:
