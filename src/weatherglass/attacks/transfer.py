@@ -49,10 +49,10 @@ class Transferred(Disturbance):
 
     def protocol(self, height: int, width: int) -> dict[str, str]:
         """That of the attack, and everything about the model it was made on that decides its outputs."""
-        source, shown = self.source, self.source.preprocessing
+        source, seen = self.source, self.source.preprocessing
         return self.attack.protocol(height, width) | {
             "made on": f"{source.name} {source.digest}",
-            "preparation of the source": f"{shown.geometry}; {shown.normalisation}; {source.precision}; {source.decision}",
+            "preparation of source": f"{seen.geometry}; {seen.normalisation}; {source.precision}; {source.decision}",
         }
 
     def chunk(self, predictor: Predictor) -> int:
