@@ -77,6 +77,22 @@ def test_stored_conditions_are_renumbered_everywhere(tmp_path: Path) -> None:
     assert shown.at("fog", 3).classes == ("dog", "bird", "cat")
 
 
+TWICE = ("cock", "crane", "Cardigan, a corgi", "tench, a fish", "crane", "cardigan", "maillot", "maillot, tank suit")
+
+
+def test_a_name_that_two_outputs_have_is_not_guessed() -> None:
+    """timm calls both the bird and the machine 'crane'."""
+    model = Outputs(8, TWICE)
+    with pytest.raises(UserError, match=r"'crane' may be any of the outputs 1 and 4 .* by output index instead\.$"):
+        check_classes(data_of("cock", "crane"), model)
+    with pytest.raises(UserError, match="'Cardigan' may be any of the outputs 2 and 5"):
+        check_classes(data_of("Cardigan"), model)
+    shown = check_classes(data_of("cardigan", "Cardigan, a corgi", "tench", "maillot"), model)
+    assert shown.labels.tolist() == [5, 2, 3, 6]
+    same = data_of(*TWICE)
+    assert check_classes(same, model) is same  # in the order of the outputs nothing is ambiguous
+
+
 @pytest.mark.parametrize(
     ("classes", "outputs", "message"),
     [

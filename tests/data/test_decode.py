@@ -9,7 +9,7 @@ import torch
 from PIL import Image, features
 
 from weatherglass.data import decode
-from weatherglass.data.decode import decode_bytes, decode_file
+from weatherglass.data.decode import IMAGE_ENDINGS, RAW_ENDINGS, decode_bytes, decode_file
 from weatherglass.errors import UnreadableImage
 
 from .samples import picture
@@ -74,6 +74,33 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
     assert (image.int() - expected.int()).abs().max() <= 1
 
 
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "PPM", "JPEG2000"])
+def test_dark_sixteen_bits_stay_dark_in_every_format(form: str) -> None:
+    """How bright a picture is says nothing about its range."""
+    grey = np.linspace(0, 250, 20 * 24).reshape(20, 24).astype(np.uint16)
+    options = {"irreversible": False} if form == "JPEG2000" else {}
+    assert decode_bytes(encoded(Image.fromarray(grey), form, **options), form).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_pixels_of_no_stated_range_are_refused(dtype: type) -> None:
+    pixels = np.linspace(0, 1, 20 * 24).reshape(20, 24).astype(dtype)
+    with pytest.raises(UnreadableImage, match=r"float\.tif: nothing says which .* value is white; make it 8 or 16"):
+        decode_bytes(encoded(Image.fromarray(pixels), "TIFF"), "float.tif")
+
+
+@pytest.mark.parametrize("ending", sorted(IMAGE_ENDINGS - RAW_ENDINGS - {".heic", ".heif", ".jxl", ".avif"}))
+def test_every_ending_that_counts_is_decoded(ending: str) -> None:
+    stream = io.BytesIO()
+    PICTURE.convert("1" if ending == ".pbm" else "RGB").save(stream, Image.registered_extensions()[ending])
+    assert decode_bytes(stream.getvalue(), f"a{ending}").shape == (3, 20, 24)
+
+
+def test_a_raw_file_is_not_its_preview() -> None:
+    with pytest.raises(UnreadableImage, match="a camera's raw file"):
+        decode_bytes(encoded(PICTURE, "TIFF"), "photo.NEF")
+
+
 def test_alpha_is_dropped_not_composited() -> None:
     pixels = np.full((4, 4, 4), 200, dtype=np.uint8)
     pixels[..., 3] = 0
@@ -92,6 +119,8 @@ def test_exif_rotation_is_not_applied() -> None:
         (b"", "the file is empty"),
         (b"hello, this is no picture\n", "begins with the text 'hello, this is no pictur'"),
         (bytes(range(200, 250)), "begins with the bytes c8 c9"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "it begins like HEIC, which nothing installed decodes; convert"),
+        (b"\xff\x0a\xfa\x1f", "it begins like JPEG XL"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
     ],
 )

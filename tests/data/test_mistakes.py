@@ -141,6 +141,24 @@ def test_hidden_files_are_no_images_and_nested_ones_are(tmp_path: Path) -> None:
     assert data.ids == ("cat/0.png", "cat/1.png", "cat/2.png", "cat/3.png", "cat/more/deep.webp")
 
 
+@pytest.mark.parametrize("kind", ["imagefolder", "images"])
+def test_no_file_vanishes_without_a_word(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Another ending of JPEG counts; a form that is not decoded counts as unreadable; the rest is counted."""
+    write_folder(tmp_path, ("cat",))
+    Image.fromarray(picture(9)).save(tmp_path / "cat" / "old.jfif")
+    (tmp_path / "cat" / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    for name in ("a.xcf", "b.xcf", "notes", ".hidden"):
+        (tmp_path / "cat" / name).write_bytes(b"")
+    data = load_data(f"{kind}:{tmp_path}", limit=99)
+    assert [Path(sample).name for sample in data.ids[-2:]] == ["old.jfif", "phone.HEIC"]
+    assert data.image(4).shape == (3, 20, 24)
+    with pytest.raises(UnreadableImage, match=r"phone\.HEIC: it begins like HEIC"):
+        data.image(5)
+    (message,) = (record.message for record in caplog.records)
+    listed = "3 of 9 files (.xcf 2, no ending 1), e.g. cat/a.xcf"
+    assert message == f"{data.name}: left out for want of an image's ending: {listed}"
+
+
 def test_a_stored_condition_that_lacks_images_is_named(tmp_path: Path) -> None:
     data = load_data(write_imagenet_c(tmp_path))
     (tmp_path / "fog" / "3" / "cat" / "1.png").unlink()

@@ -5,11 +5,12 @@ an accuracy near chance, without an error. Here numbers are always read as numbe
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from weatherglass.data.detection import ReclassedObjects
+from weatherglass.data.imagenet import imagenet_wnids
 from weatherglass.data.images import Renamed, checked_labels
 from weatherglass.data.segmentation import Reclassed
 from weatherglass.data.several_labels import SeveralLabels
@@ -98,15 +99,19 @@ def relabelled(data: ImageData, outputs: np.ndarray, classes: tuple[str, ...]) -
 def output_of_class(classes: Sequence[str], predictor: Predictor) -> np.ndarray | None:
     """The output index of each class of the data; None where they are taken in order, for want of names."""
     count = predictor.classes
-    named = _index_of_names(predictor.class_names or ())
-    if named and all(_plain(name) in named or SYNONYMS.get(name) in named for name in classes):
-        return _by_name(classes, named, predictor, "class names")
+    names = predictor.class_names or ()
+    named = _Names(names)
+    if len(classes) == count and all(index in named.outputs(name) for index, name in enumerate(classes)):
+        return np.arange(count)  # every name in its place, though one may stand there twice
+    if names and all(named.outputs(name) for name in classes):
+        return _by_name(classes, named.outputs, predictor, "class names")
     if all(name.isascii() and name.isdigit() for name in classes):
         return _by_number(classes, predictor)
     if count == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in classes):
-        return _by_name(classes, _imagenet_index(), predictor, "WordNet ids")
+        index = _imagenet_index()
+        return _by_name(classes, lambda wnid: [index[wnid]] if wnid in index else [], predictor, "WordNet ids")
     if predictor.class_names is not None:
-        return _by_name(classes, named, predictor, "class names")
+        return _by_name(classes, named.outputs, predictor, "class names")
     if len(classes) != count:
         raise UserError(
             f"The data has {len(classes)} classes ({_some(classes)}), {predictor.name} has {count} outputs and no "
@@ -129,33 +134,61 @@ def _by_number(classes: Sequence[str], predictor: Predictor) -> np.ndarray:
     return numbers
 
 
-def _by_name(classes: Sequence[str], index: Mapping[str, int], predictor: Predictor, what: str) -> np.ndarray:
-    found = [index.get(_plain(name), index.get(SYNONYMS.get(name, ""))) for name in classes]
-    strangers = [name for name, position in zip(classes, found, strict=True) if position is None]
-    if strangers:
-        names = predictor.class_names or tuple(index)
+def _by_name(
+    classes: Sequence[str], outputs_of: Callable[[str], Sequence[int]], predictor: Predictor, what: str
+) -> np.ndarray:
+    found = {name: outputs_of(name) for name in classes}
+    if strangers := [name for name, outputs in found.items() if not outputs]:
+        names = _some(predictor.class_names or imagenet_wnids())
         raise UserError(
             f"{len(strangers)} of the {len(classes)} classes of the data ({_some(strangers)}) are not among the {what} "
-            f"of {predictor.name} ({_some(names)}; {predictor.classes} outputs). {_remedy(predictor)}"
+            f"of {predictor.name} ({names}; {predictor.classes} outputs). {_remedy(predictor)}"
         )
-    outputs = np.array([position for position in found if position is not None])
+    if ambiguous := [name for name, outputs in found.items() if len(outputs) > 1]:
+        meant = " and ".join(str(output) for output in found[ambiguous[0]])
+        raise UserError(
+            f"'{ambiguous[0]}' may be any of the outputs {meant} of {predictor.name}, which have that name"
+            f"{f'; {len(ambiguous)} classes of the data are so' if len(ambiguous) > 1 else ''}. "
+            f"Name all directories by output index instead{_or_wordnet(predictor)}."
+        )
+    outputs = np.array([found[name][0] for name in classes])
     if len(set(outputs.tolist())) < len(outputs):
         raise UserError(f"Two classes of the data have the same name for {predictor.name}; rename one directory.")
     return outputs
 
 
-def _index_of_names(names: Sequence[str]) -> dict[str, int]:
-    """Output index by plain name; 'tench, Tinca tinca' is found under the whole and, if unique, under 'tench'."""
-    whole = {_plain(name): index for index, name in enumerate(names)}
-    firsts = [_plain(name.partition(",")[0]) for name in names]
-    short = {first: index for index, first in enumerate(firsts) if firsts.count(first) == 1}
-    return {**short, **whole}
+class _Names:
+    """The outputs that a name may mean: one, several where the model gives it to several, or none.
+
+    timm calls both the bird and the machine 'crane'; 'Cardigan' is a dog, 'cardigan' a garment. So a name just as the
+    model writes it comes first, then one without regard to case and '_', whole or as far as the first comma ('tench,
+    Tinca tinca'), and then a synonym.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._as_written = _outputs_by_name([{name} for name in names])
+        self._plain = _outputs_by_name([{_plain(name), _plain(name.partition(",")[0])} for name in names])
+
+    def outputs(self, name: str) -> list[int]:
+        """Output indices, ascending."""
+        found = self._as_written.get(name) or self._plain.get(_plain(name))
+        return found or self._plain.get(SYNONYMS.get(name, ""), [])
+
+
+def _outputs_by_name(forms: Sequence[set[str]]) -> dict[str, list[int]]:
+    table: dict[str, list[int]] = {}
+    for output, names in enumerate(forms):
+        for name in names:
+            table.setdefault(name, []).append(output)
+    return table
 
 
 def _imagenet_index() -> dict[str, int]:
-    from weatherglass.data.imagenet import imagenet_wnids
-
     return {wnid: index for index, wnid in enumerate(imagenet_wnids())}
+
+
+def _or_wordnet(predictor: Predictor) -> str:
+    return ", or by WordNet ids" if predictor.classes == 1000 else ""
 
 
 def _output_names(data: ImageData, outputs: np.ndarray, predictor: Predictor) -> tuple[str, ...]:

@@ -28,16 +28,23 @@ def load_folder(name: str, root: Path, classes: tuple[str, ...] | None = None) -
         raise UserError(
             f"{name}: the directory '{unknown[0]}' is not one of the {len(names)} classes ({names[0]}, ...)."
         )
-    files, labels = [], []
+    files, labels, others = [], [], []
     for directory in directories:
-        found = sorted(image_files(root / directory))
+        there = sorted(visible_files(root / directory))
+        found = [path for path in there if is_image_name(path)]
         if not found:
             raise UserError(_no_images(root / directory))
+        others += [f"{directory}/{path}" for path in there if not is_image_name(path)]
         files += [f"{directory}/{path}" for path in found]
         labels += [names.index(directory)] * len(found)
     order = sorted(range(len(files)), key=lambda i: (labels[i], files[i]))
     return FileImages(
-        name, root, tuple(files[i] for i in order), np.array([labels[i] for i in order], dtype=np.int64), tuple(names)
+        name,
+        root,
+        tuple(files[i] for i in order),
+        np.array([labels[i] for i in order], dtype=np.int64),
+        tuple(names),
+        others=tuple(others),
     )
 
 
@@ -64,6 +71,16 @@ def sorted_classes(names: list[str]) -> tuple[str, ...]:
 
 def image_files(folder: Path) -> Iterator[str]:
     """Paths relative to `folder`, with forward slashes, of files with an image's ending; links are followed once."""
+    return filter(is_image_name, visible_files(folder))
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file's ending is one of `IMAGE_ENDINGS`."""
+    return Path(name).suffix.lower() in IMAGE_ENDINGS
+
+
+def visible_files(folder: Path) -> Iterator[str]:
+    """Paths relative to `folder`, with forward slashes, of all files that are not hidden; links are followed once."""
     seen = set()
     for place, directories, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -73,7 +90,7 @@ def image_files(folder: Path) -> Iterator[str]:
         seen.add(real)
         relative = Path(place).relative_to(folder)
         for file in files:
-            if not _hidden(file) and Path(file).suffix.lower() in IMAGE_ENDINGS:
+            if not _hidden(file):
                 yield (relative / file).as_posix()
 
 
@@ -82,7 +99,7 @@ def _hidden(name: str) -> bool:
 
 
 def _no_directories(name: str, root: Path) -> str:
-    loose = sum(1 for entry in os.scandir(root) if Path(entry.name).suffix.lower() in IMAGE_ENDINGS)
+    loose = sum(1 for entry in os.scandir(root) if is_image_name(entry.name))
     if loose:
         return (
             f"{name}: {root} holds {loose} images but no class directories. Put the images of each class into a "

@@ -30,6 +30,8 @@ class FileImages(ImageData):
     selection: str = "all"
     ids: tuple[str, ...] = ()
     """Left out: the paths. Given where the ids must not depend on the place of the file."""
+    others: tuple[str, ...] = field(default=(), repr=False)
+    """Files that lie among them and were not taken for images."""
 
     def __post_init__(self) -> None:
         if not self.ids:

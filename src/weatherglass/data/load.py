@@ -1,10 +1,12 @@
 """From a name to labelled images: `kind:path`, with the kind guessed where it is plain."""
 
+import logging
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from weatherglass.data.images import checked_labels, is_text
+from weatherglass.data.images import FileImages, checked_labels, is_text
 from weatherglass.data.kinds import KINDS
 from weatherglass.data.subset import subset
 from weatherglass.errors import UnknownName, UserError
@@ -25,11 +27,14 @@ def load_data(
     `spec` may also be a plain path, whose kind is guessed, or `path/to/file.py:factory`, a function without
     arguments that returns an `ImageData`. Stored conditions come as `StoredConditions`; `imagenet-c:TREE::CLEAN` names
     the undisturbed images beside them (`CLEAN` is again such a name). `classes` gives the class order of a folder
-    instead of the sorted one. `limit` or `fraction` keeps a stratified part that `seed` decides (`subset`).
+    instead of the sorted one. `limit` or `fraction` keeps a stratified part that `seed` decides (`subset`). Files among
+    the images that are none by their ending are counted in a logged warning.
     """
     if not is_text(spec):
         raise UserError(f"The path {spec!a} is not UTF-8 text, so no result could name it; rename the folder.")
     data = _load(spec, classes)
+    if isinstance(data, FileImages) and data.others:
+        logging.getLogger(__name__).warning(_others_message(data))
     return subset(data, limit=limit, fraction=fraction, seed=seed)
 
 
@@ -162,3 +167,14 @@ def _from_user(spec: str) -> ImageData:
         raise UserError(f"{spec} returned a {type(data).__name__}; it must return a weatherglass.ImageData.")
     checked_labels(data)
     return data
+
+
+def _others_message(data: FileImages) -> str:
+    endings = Counter(Path(name).suffix.lower() or "no ending" for name in data.others)
+    listed = ", ".join(f"{ending} {count}" for ending, count in endings.most_common(4))
+    more = ", ..." if len(endings) > 4 else ""
+    files = len(data) + len(data.others)
+    return (
+        f"{data.name}: left out for want of an image's ending: {len(data.others)} of {files} files ({listed}{more}), "
+        f"e.g. {data.others[0]}"
+    )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weatherglass.data.folder import check_directory, image_files
+from weatherglass.data.folder import check_directory, is_image_name, visible_files
 from weatherglass.data.images import FileImages
 from weatherglass.errors import UserError
 from weatherglass.types import ImageData
@@ -17,10 +17,12 @@ def load_images(name: str, place: str) -> FileImages:
     """Every image in or below the folder `place`, in the order of its path. Raises `UserError` where there is none."""
     root = Path(place).expanduser()
     check_directory(root, name)
-    files = tuple(sorted(image_files(root)))
+    there = sorted(visible_files(root))
+    files = tuple(filter(is_image_name, there))
     if not files:
         raise UserError(f"{name}: the folder {root} holds no images.")
-    return FileImages(name, root, files, np.zeros(len(files), dtype=np.int64), UNLABELLED)
+    others = tuple(path for path in there if not is_image_name(path))
+    return FileImages(name, root, files, np.zeros(len(files), dtype=np.int64), UNLABELLED, others=others)
 
 
 def is_unlabelled(data: ImageData) -> bool:
