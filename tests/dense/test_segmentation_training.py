@@ -120,6 +120,21 @@ def test_the_published_recipe() -> None:
     assert decayed == {0.0, 0.01}
 
 
+@pytest.mark.parametrize("head_factor", [1.0, 10.0])
+@pytest.mark.parametrize("name", ["segformer/fan_hybrid_micro_64", "segformer/vit_micro_64", "segformer/swin_micro_64"])
+def test_positions_and_tokens_are_not_decayed(name: str, head_factor: float) -> None:
+    """Card 19: no decay of norms and positions."""
+    optimiser = replace(SEGFORMER.optimiser, head_factor=head_factor)
+    recipe = replace(SEGFORMER, network=replace(SEGFORMER.network, name=name), optimiser=optimiser)
+    model = start_segmenter(recipe, classes=3).network
+    groups = make_optimiser(model, recipe).param_groups
+    decayed = {id(parameter) for group in groups if group["weight_decay"] for parameter in group["params"]}
+    exempt = ("cls_token", "pos_embed", "relative_position_bias_table")
+    for label, parameter in model.named_parameters():
+        assert (id(parameter) in decayed) == (parameter.ndim > 1 and not label.endswith(exempt)), label
+    assert any(label.endswith(exempt) for label, _ in model.named_parameters())
+
+
 def learn(recipe: Recipe, folder: Path):
     objective = Segmentation(recipe, load_data("scenes:train-8@48"), load_data("scenes:2@48"))
     with joined("cpu") as group:

@@ -1,5 +1,6 @@
 """Order, dealing and augmentation of training samples."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from recipes_small import SMALL
 
 from weatherglass.data.load import load_data
 from weatherglass.errors import UserError
+from weatherglass.training.classification import Classification
 from weatherglass.training.recipe import Augmentation
 from weatherglass.training.samples import (
     AugmentedImages,
@@ -95,6 +97,18 @@ def test_the_strongest_magnitudes_work(policy: str) -> None:
     for key in range(30):
         with seeded_libraries(key):
             assert transform(photo).shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize("policy", ["rand-m9-mstd0.5-inc1", "3a", "original"])
+def test_samples_can_be_sent_to_processes_that_load_them(policy: str) -> None:
+    """Where processes are not forked (macOS, Python 3.14), all that they need is pickled."""
+    recipe = replace(SMALL, augmentation=Augmentation(crop="resized", policy=policy, colour_jitter=0.3, erasing=0.5))
+    learned = Classification(recipe, load_data("digits:test"), None)
+    learned._teacher = lambda images: images  # type: ignore[assignment]  # what cannot be sent stays behind
+    dataset, collate = pickle.loads(pickle.dumps((learned.dataset, learned.collate)))
+    places = [Place(index, 3, 0) for index in range(2)]
+    sent = collate([dataset[place] for place in places])
+    assert torch.equal(sent[0], learned.collate([learned.dataset[place] for place in places])[0])
 
 
 def test_an_unknown_policy_gets_one_line() -> None:

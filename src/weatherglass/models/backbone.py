@@ -61,6 +61,12 @@ class Backbone(nn.Module):
         target.set_grad_checkpointing(True)
 
 
+def positions_and_tokens(model: nn.Module) -> set[str]:
+    """Names of learned positions and class tokens, which training does not decay."""
+    exempt = ("relative_position_bias_table", "pos_embed", "cls_token")
+    return {name for name, _ in model.named_parameters() if name.endswith(exempt)}
+
+
 def _maps_of(name: str, options: dict[str, Any], task: Task) -> tuple[nn.Module, list[int], list[int]]:
     """The network, the channels of its maps, and their strides in pixels of the image."""
     name = ALIASES.get(name, name)

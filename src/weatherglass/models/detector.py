@@ -18,7 +18,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops.poolers import MultiScaleRoIAlign, initLevelMapper
 
 from weatherglass.errors import UserError
-from weatherglass.models.backbone import Backbone
+from weatherglass.models.backbone import Backbone, positions_and_tokens
 from weatherglass.models.cascade import STAGES, BoxPredictor, CascadeHeads, Stage
 from weatherglass.models.detector_names import DETECTORS, Method
 from weatherglass.models.pyramid import FeaturePyramid
@@ -103,8 +103,7 @@ class Detector(GeneralizedRCNN):
 
     def no_weight_decay(self) -> set[str]:
         """Learned positions and class tokens; vectors are not decayed in any case."""
-        exempt = ("relative_position_bias_table", "pos_embed", "cls_token")
-        return {name for name, _ in self.named_parameters() if name.endswith(exempt)}
+        return positions_and_tokens(self)
 
 
 class _Transform(GeneralizedRCNNTransform):

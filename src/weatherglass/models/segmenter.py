@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from weatherglass.errors import MissingExtra, UserError
-from weatherglass.models.backbone import Backbone
+from weatherglass.models.backbone import Backbone, positions_and_tokens
 from weatherglass.models.decoders import AUXILIARY_WEIGHT, Head, HeadConfig, Map, build_head
 from weatherglass.models.segmenter_names import HEADS
 
@@ -43,6 +43,10 @@ class Segmenter(nn.Module):
         weighted = [(self.head(maps), 1.0)]
         weighted += [(scores, AUXILIARY_WEIGHT) for scores in self.head.auxiliary(maps)]
         return [(self._at(scores, size, images), weight) for scores, weight in weighted]
+
+    def no_weight_decay(self) -> set[str]:
+        """Learned positions and class tokens; vectors are not decayed in any case."""
+        return positions_and_tokens(self)
 
     def _maps(self, images: Images) -> tuple[list[Map], tuple[int, int]]:
         height, width = images.shape[2:]

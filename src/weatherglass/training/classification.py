@@ -46,7 +46,8 @@ class Classification(Objective[LabelledImages]):
         self.remarks = started.remarks
         return started.network
 
-    def collate(self, samples: Sequence[tuple[Tensor, int]]) -> LabelledImages:
+    @staticmethod
+    def collate(samples: Sequence[tuple[Tensor, int]]) -> LabelledImages:
         images, labels = zip(*samples, strict=True)
         return torch.stack(images), torch.tensor(labels)
 
@@ -66,8 +67,9 @@ class Classification(Objective[LabelledImages]):
     def mixed(
         self, images: Float[Tensor, "batch 3 height width"], labels: Int[Tensor, " batch"], key: int
     ) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch classes"]]:
-        """Mixup or CutMix of mirror images in the batch, drawn from `key`; targets are smoothed and sum to 1."""
-        if self.mixing is None or len(images) % 2:
+        """Mixup or CutMix of mirror images in the batch, whose number is even, drawn from `key`; targets are smoothed
+        and sum to 1."""
+        if self.mixing is None:
             classes, smoothing = len(self.training.classes), self.recipe.mixing.smoothing
             targets = torch.full((len(labels), classes), smoothing / classes, device=labels.device)
             return images, targets.scatter_add_(1, labels[:, None], torch.full_like(targets[:, :1], 1 - smoothing))

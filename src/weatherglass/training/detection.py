@@ -18,7 +18,7 @@ from weatherglass.models.initialisation import seeded_initialisation
 from weatherglass.randomness import Draws
 from weatherglass.tasks.detection import Detection as DetectionTask
 from weatherglass.training.boxed import Target, as_target, augmented
-from weatherglass.training.objective import Objective, check_same_classes
+from weatherglass.training.objective import Objective, check_dense_settings, check_same_classes
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.samples import Place
 from weatherglass.training.start import Started, fill_dense
@@ -35,8 +35,8 @@ class Detection(Objective[BoxedBatch]):
     """Images with objects, and a recipe."""
 
     def __init__(self, recipe: Recipe, data: ImageData, validation: ImageData | None) -> None:
-        """Raises `UserError` for data without objects, or without masks where the method finds them, and where
-        validation has other classes than the training data."""
+        """Raises `UserError` for data without objects, or without masks where the method finds them, where validation
+        has other classes than the training data, and for settings that no detector reads."""
         method = DETECTORS[recipe.network.name.partition("/")[0]]
         for each in (data, *([validation] if validation else [])):
             if not isinstance(each, DetectionData):
@@ -49,6 +49,7 @@ class Detection(Objective[BoxedBatch]):
         assert isinstance(data, DetectionData)
         assert validation is None or isinstance(validation, DetectionData)
         check_same_classes(data, validation)
+        check_dense_settings(recipe)
         if isinstance(data, BoxedImages) and (unusable := unusable_annotations(data)):
             # COCO's training images come with boxes without area. Whoever learns from them leaves those out.
             drawn = sum(len(image.annotations) for image in data.images)
@@ -69,7 +70,8 @@ class Detection(Objective[BoxedBatch]):
         self.remarks = (*self.remarks, *started.remarks)
         return started.network
 
-    def collate(self, samples: Sequence[tuple[Tensor, Target]]) -> BoxedBatch:
+    @staticmethod
+    def collate(samples: Sequence[tuple[Tensor, Target]]) -> BoxedBatch:
         images, targets = zip(*samples, strict=True)
         return list(images), list(targets)
 

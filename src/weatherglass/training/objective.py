@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from weatherglass.errors import UserError
 from weatherglass.models.described import ModelDescription
-from weatherglass.training.recipe import Recipe
+from weatherglass.training.recipe import Mixing, Recipe
 from weatherglass.types import ImageData, Pixels, Preprocessing
 
 Batch = TypeVar("Batch")
@@ -44,9 +44,10 @@ class Objective(ABC, Generic[Batch]):
     def build(self) -> nn.Module:
         """A freshly initialised network, or one that starts from the recipe's checkpoint."""
 
+    @staticmethod
     @abstractmethod
-    def collate(self, samples: Sequence[Any]) -> Batch:
-        """Samples as one batch, on the CPU; may run in a loading process."""
+    def collate(samples: Sequence[Any]) -> Batch:
+        """Samples as one batch, on the CPU. Loading processes run it, which know nothing else of the objective."""
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch, *, key: int, device: torch.device) -> Float[Tensor, ""]:
@@ -84,6 +85,31 @@ class Objective(ABC, Generic[Batch]):
         """Decoded images as the network wants them, on its device."""
         mean, std = self.statistics(device)
         return (pixels.to(device).float() / 255 - mean) / std
+
+
+_IDLE: Mapping[str, tuple[Any, ...]] = {
+    "network.head_scale": (1.0,),
+    "mixing.mixup": (0.0,),
+    "mixing.cutmix": (0.0,),
+    "mixing.smoothing": (0.0, Mixing().smoothing),
+    "distillation.kind": ("none",),
+    "augmentation.policy": ("",),
+    "augmentation.colour_jitter": (0.0,),
+    "augmentation.erasing": (0.0,),
+}
+"""Settings that learning dense tasks does not read, with the values that ask for nothing."""
+
+
+def check_dense_settings(recipe: Recipe) -> None:
+    """Raise `UserError` for a setting that segmenters and detectors would ignore."""
+    for key, idle in _IDLE.items():
+        table, _, name = key.partition(".")
+        value = getattr(getattr(recipe, table), name)
+        if value not in idle:
+            raise UserError(
+                f"{key} = {value!r} is for classifiers; {recipe.network.name} does not read it: "
+                f"leave it at {idle[0]!r}."
+            )
 
 
 def check_same_classes(data: ImageData, validation: ImageData | None) -> None:

@@ -43,8 +43,10 @@ def _with_a_faster_head(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]
     """Four groups: backbone and head, with and without decay. The schedule multiplies by a group's `lr_scale`."""
     head: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     rest: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    exempt: set[str] = getattr(model, "no_weight_decay", set)()
     for name, parameter in model.named_parameters():
-        (head if name.startswith("head.") else rest)[parameter.ndim > 1].append(parameter)
+        decayed = parameter.ndim > 1 and name not in exempt
+        (head if name.startswith("head.") else rest)[decayed].append(parameter)
     decay, factor = recipe.optimiser.weight_decay, recipe.optimiser.head_factor
     if not (head[True] or head[False]):
         raise UserError(f"optimiser.head_factor is for segmenters; {recipe.network.name} has no part named 'head'.")

@@ -132,14 +132,18 @@ def _allow_black(transform: Any) -> None:
     """
     from timm.data.auto_augment import posterize
 
-    def posterise(image: Image.Image, bits_to_keep: int, **kwargs: Any) -> Image.Image:
-        return posterize(image, bits_to_keep) if bits_to_keep > 0 else Image.new(image.mode, image.size)
-
     for step in transform.transforms:
         policies = [getattr(step, "ops", []), *getattr(step, "policy", [])]
         for operation in (operation for operations in policies for operation in operations):
             if operation.aug_fn is posterize:
-                operation.aug_fn = posterise
+                operation.aug_fn = _posterised
+
+
+def _posterised(image: Image.Image, bits_to_keep: int, **options: Any) -> Image.Image:
+    """A function of the module, so that it can be sent to a process that loads samples."""
+    from timm.data.auto_augment import posterize
+
+    return posterize(image, bits_to_keep) if bits_to_keep > 0 else Image.new(image.mode, image.size)
 
 
 @contextmanager

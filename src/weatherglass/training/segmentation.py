@@ -18,7 +18,7 @@ from weatherglass.models.segmenter import Segmenter, build_named_segmenter
 from weatherglass.randomness import Draws
 from weatherglass.tasks.segmentation import Segmentation as SegmentationTask
 from weatherglass.training.masked import cropped, distorted, mirrored, rescaled
-from weatherglass.training.objective import Objective, check_same_classes
+from weatherglass.training.objective import Objective, check_dense_settings, check_same_classes
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.samples import Place
 from weatherglass.training.start import Started, fill_dense
@@ -36,13 +36,15 @@ class Segmentation(Objective[MaskedBatch]):
     """Images with masks, and a recipe."""
 
     def __init__(self, recipe: Recipe, data: ImageData, validation: ImageData | None) -> None:
-        """Raises `UserError` for data without masks and where validation has other classes than the training data."""
+        """Raises `UserError` for data without masks, where validation has other classes than the training data, and for
+        settings that no segmenter reads."""
         for each in (data, *([validation] if validation else [])):
             if not isinstance(each, SegmentationData):
                 raise UserError(f"{recipe.network.name} is a segmenter; {each.name} has no masks.")
         assert isinstance(data, SegmentationData)
         assert validation is None or isinstance(validation, SegmentationData)
         check_same_classes(data, validation)
+        check_dense_settings(recipe)
         super().__init__(recipe, data, validation, evaluation_preprocessing(recipe))
         self.training = data
         self.validation = validation
@@ -53,7 +55,8 @@ class Segmentation(Objective[MaskedBatch]):
         self.remarks = started.remarks
         return started.network
 
-    def collate(self, samples: Sequence[tuple[Tensor, Tensor]]) -> MaskedBatch:
+    @staticmethod
+    def collate(samples: Sequence[tuple[Tensor, Tensor]]) -> MaskedBatch:
         images, masks = zip(*samples, strict=True)
         return torch.stack(images), torch.stack(masks)
 

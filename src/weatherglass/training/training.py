@@ -49,6 +49,12 @@ class Training:
                 f"A batch of {recipe.batch} cannot be dealt to {self.group.size} processes in "
                 f"{recipe.accumulate} parts: change batch or accumulate."
             )
+        if recipe.batch // self.parts % 2 and (recipe.mixing.mixup or recipe.mixing.cutmix):
+            raise UserError(
+                f"Mixup and CutMix mix pairs, and a batch of {recipe.batch} leaves {recipe.batch // self.parts} images "
+                f"to each of {self.parts} parts: take an even number (batch, accumulate, processes), or "
+                "--set mixing.mixup=0 --set mixing.cutmix=0."
+            )
         samples = epoch_length(self.objective.samples, recipe.augmentation.repeats)
         self.steps_an_epoch = samples // recipe.batch
         if not self.steps_an_epoch:
@@ -108,7 +114,13 @@ class Training:
         self.model.load_state_dict(content["model"])
         if self.average is not None:
             self.average.module.load_state_dict(content["model_ema"])
-        self.optimiser.load_state_dict(content["optimiser"])
+        try:
+            self.optimiser.load_state_dict(content["optimiser"])
+        except ValueError:
+            raise UserError(
+                f"{self.folder.state} is of a version that decayed other weights: go on with that, or begin in another "
+                "--output."
+            ) from None
         self.scaler.load_state_dict(content["scaler"])
         self.step = content["step"]
         self.losses = content["losses"].to(self.group.device)
