@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from weatherglass.analysis.attention_calls import AttentionCalls, watching
@@ -10,12 +11,15 @@ from weatherglass.analysis.attention_distance import (
     AttentionDistance,
     allowed_pairs,
     grid_distances,
-    kept_share,
     parse_attention_distance,
     restricted_attention,
 )
+from weatherglass.analysis.attention_pairs import attention_pairs
+from weatherglass.analysis.redundancy import cost_of
 from weatherglass.analysis.structure import Block, find_structure
 from weatherglass.errors import UserError
+from weatherglass.models.predictor import TorchPredictor
+from weatherglass.studies.distance import DistanceSettings, restrictions
 
 SWIN = {"depths": (2, 2), "embed_dim": 24, "num_heads": (2, 4), "img_size": 64, "window_size": 4}
 VIT = {"depth": 2, "embed_dim": 48, "num_heads": 3, "img_size": 64}
@@ -153,11 +157,57 @@ def test_distances_by_hand() -> None:
     assert grid_distances((2, 3), (2, 3))[0].tolist() == [0, 1, 2, 1, 1, 2]
     assert grid_distances((2, 3), (2, 3), "manhattan")[0].tolist() == [0, 1, 2, 1, 2, 3]
     assert grid_distances((4, 4), (2, 2))[0].tolist() == [0.5, 2.5, 2.5, 2.5]
-    assert kept_share((3, 3), 1) == pytest.approx((4 * 4 + 4 * 6 + 9) / 81)
-    assert kept_share((3, 3), 2) == 1
 
 
-def test_models_without_attention_between_tokens_are_refused() -> None:
+WITHIN_ONE = {
+    "vit": ((4 * 4 - 2 * 3) ** 2 + 33) / 17**2,  # by row times by column, and the class token reads and is read by all
+    "swin": (4 * 4 - 2 * 3) ** 2 / 16**2,
+    "swin v2": (4 * 4 - 2 * 3) ** 2 / 16**2,
+    "cait": (4 * 4 - 2 * 3) ** 2 / 16**2,
+    "fan": (3 * 8 - 2) ** 2 / 64**2,
+}
+
+
+@pytest.mark.parametrize("name", WITHIN_ONE)
+def test_shares_and_costs_are_of_the_pairs_that_the_model_computes(name: str) -> None:
+    model, images = build(name)
+    size = images.shape[2]
+    cost = cost_of(TorchPredictor(model, name=name, classes=10, device="cpu"), (size, size))
+    assert cost.pairs is not None
+    block = cost.pairs.blocks[0]
+    layout, ((queries, keys),) = block.layout, cost.pairs.maps[block.name]
+    windows = layout.tokens // queries if queries < layout.tokens else 1
+    assert cost.attention[block.name] == 2 * windows * queries * keys * layout.channels
+    assert cost.pairs.shares(AttentionDistance(1))[block.name] == pytest.approx(WITHIN_ONE[name])
+    assert cost.pairs.share(AttentionDistance(7)) == cost.kept(AttentionDistance(7)) == 1
+
+
+def test_the_cost_of_attention_in_one_piece_is_counted() -> None:
+    """`nn.MultiheadAttention` has a fast path whose operations no counter knows."""
+    options = {"image_size": 32, "patch_size": 8, "num_layers": 2, "num_heads": 2, "hidden_dim": 32, "mlp_dim": 64}
+    model = torchvision.models.VisionTransformer(**options).eval()
+    cost = cost_of(TorchPredictor(model, name="vit", classes=1000, device="cpu"), (32, 32))
+    block = "encoder.layers.encoder_layer_0"
+    assert cost.attention[block] == 2 * 17 * 17 * 32
+    assert cost.branches[f"{block}.self_attention"] == 4 * 17 * 32 * 32 + 2 * 17 * 17 * 32
+
+
+@pytest.mark.parametrize(("metric", "side", "corner"), [("chebyshev", 3, 3), ("euclidean", 3, 5), ("manhattan", 3, 6)])
+def test_distances_are_studied_up_to_where_nothing_is_restricted(metric: str, side: int, corner: int) -> None:
+    """In windows of 4 x 4 tokens, on a grid of 16 x 16."""
+    model, images = build("swin")
+    pairs = attention_pairs(model, find_structure(model, images.shape[2]))
+    studied = restrictions(pairs, DistanceSettings(metric, near=0))
+    within = {x: pairs.share(limit) for name, x, limit in studied if name == "within"}
+    assert list(within) == list(range(corner + 1))
+    assert within[0] == 1 / 16 and within[corner] == 1
+    assert all(within[x] < 1 for x in range(side)) and list(within.values()) == sorted(within.values())
+    beyond = {x: pairs.share(limit) for name, x, limit in studied if name == "beyond"}
+    assert beyond == pytest.approx({x: 1 - share + 1 / 16 for x, share in within.items()})  # a token sees itself
+    late = {x: pairs.share(limit) for name, x, limit in studied if name == "late"}
+    per_block = [32, 32, 16, 16]  # maps: windows times heads
+    kept = {m: 1 - 15 / 16 * sum(per_block[-m:]) / sum(per_block) for m in range(1, 5)}
+    assert late == pytest.approx(kept)
     xcit = timm.create_model("xcit_nano_12_p16_224", depth=2, img_size=96).eval()
     with pytest.raises(UserError, match="distance"), torch.no_grad(), restricted_attention(xcit, AttentionDistance(1)):
         xcit(torch.randn(1, 3, 96, 96))

@@ -112,6 +112,19 @@ def test_studies_cover_what_the_card_lists(vit: nn.Module) -> None:
     assert len(equal_count_lesions(structure, repeats=2)) == 2 * 3 * 2
 
 
+def test_another_seed_draws_other_lesions(vit: nn.Module) -> None:
+    structure = find_structure(vit)
+    drawn = [
+        [one.random.repeat for one in lesions(structure, repeats=2, seed=seed) if one.random]
+        for lesions in (random_lesions, equal_count_lesions)
+        for seed in (0, 1, -1)
+    ]
+    assert [set(repeats) for repeats in drawn] == 2 * [{0, 1}, {2, 3}, {-2, -1}]
+    first, second = ([str(one.branches(structure)) for one in random_lesions(structure, seed=s)] for s in (0, 1))
+    assert first != second
+    assert str(parse_lesion("lesion:random-4-blocks#-3")) == "lesion:random-4-blocks#-3"
+
+
 @pytest.fixture
 def noise_images() -> ArrayImages:
     rng = np.random.default_rng(0)

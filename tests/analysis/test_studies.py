@@ -14,10 +14,13 @@ from weatherglass.analysis.masks import VOID, mask_agreement, token_classes
 from weatherglass.analysis.similarity import block_structure
 from weatherglass.analysis.structure import find_structure
 from weatherglass.cli.analyse import command
+from weatherglass.data.load import load_data
 from weatherglass.errors import UserError
 from weatherglass.evaluation.store import Store
 from weatherglass.evaluation.studies import Study, keep_study, studies_of
 from weatherglass.models.predictor import TorchPredictor
+from weatherglass.studies import distance, lesions, redundancy
+from weatherglass.studies.bench import Bench
 from weatherglass.studies.bottleneck import CARD
 from weatherglass.studies.evidence import beyond, graded, mean_estimate, rank_correlation
 from weatherglass.studies.grouping import GroupingSettings
@@ -97,6 +100,28 @@ def test_agreement_with_masks_by_hand() -> None:
     assert np.isnan(mask_agreement(torch.zeros(6).long(), torch.full((6,), VOID), background=None)[0])
     with pytest.raises(UserError, match="uint8 map"):
         token_classes(torch.zeros(4, 4), Preprocessing(), (2, 2))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("study", [lesions.study, distance.study, redundancy.study])
+def test_what_is_no_classification_is_refused_before_it_is_measured(study, vit: nn.Module, tmp_path: Path) -> None:
+    predictor = TorchPredictor(vit, name="vit", preprocessing=Preprocessing(size=(32, 32)), classes=10, device="cpu")
+    store = tmp_path / "store"
+    with pytest.raises(UserError, match="scenes:2@32 is for segmentation"):
+        study(Bench((predictor,), load_data("scenes:2@32"), store))
+    segmenter = TorchPredictor(vit, name="seg", preprocessing=Preprocessing(size=(32, 32)), classes=10, device="cpu")
+    segmenter.task = "segmentation"
+    with pytest.raises(UserError, match="seg is for segmentation"):
+        study(Bench((predictor, segmenter), load_data("digits:test", limit=2), store))
+    assert not store.exists()
+
+
+def test_a_model_that_needs_all_of_its_attention_has_a_finding_too() -> None:
+    common = {"baseline": 0.9, "kept_pairs": 0.5}
+    rows = [common | {"study": "within", "x": d, "distance": d, "top1": 0.1} for d in range(4)]
+    rows[-1]["kept_pairs"] = 1.0
+    rows.append(common | {"study": "late", "x": 1, "top1": 0.5})
+    local, _ = distance._findings("m", rows, 3)
+    assert local.verdict == "disagrees" and "distance 3 of 3, 100% of the pairs" in local.evidence
 
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan"), float("inf")])

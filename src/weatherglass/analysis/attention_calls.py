@@ -89,10 +89,11 @@ class AttentionCalls(TorchFunctionMode):
             kwargs["attn_mask"] = forbidden.masked_fill(~allowed, -torch.inf)
         if not self._keep:
             return F.multi_head_attention_forward(*args, **kwargs)
-        output, weights = F.multi_head_attention_forward(*args, **kwargs | {"need_weights": True})
+        by_head = {"need_weights": True, "average_attn_weights": False}
+        output, weights = F.multi_head_attention_forward(*args, **kwargs | by_head)
         assert weights is not None
-        self._keep(self._current(), weights.unsqueeze(1))
-        return output, weights
+        self._keep(self._current(), weights)
+        return output, weights.mean(dim=1)
 
     def _current(self) -> Block:
         assert self.block is not None
@@ -123,21 +124,21 @@ def watching(model: nn.Module, blocks: Mapping[str, Block], calls: AttentionCall
         for branch in block.branches:
             if branch.kind != TOKEN_MIXING:
                 continue
-            module = _attention_module(model, branch.name)
+            module = model.get_submodule(attention_name(model, branch.name))
             handles.append(module.register_forward_pre_hook(_enter(calls, block)))
             handles.append(module.register_forward_hook(_leave(calls), always_call=True))
     with hooked(handles), calls:
         yield
 
 
-def _attention_module(model: nn.Module, name: str) -> nn.Module:
-    """Where the attention of a branch is computed: in the branch, or before it where the branch is a norm (Swin V2)."""
+def attention_name(model: nn.Module, name: str) -> str:
+    """The module with the attention of a branch: the branch, or what comes before it where that is a norm (Swin V2)."""
     parent, _, child = name.rpartition(".")
     block = model.get_submodule(parent)
     for sibling in ("attn", "attention", "self_attention"):
         if child.startswith("norm") and isinstance(getattr(block, sibling, None), nn.Module):
-            return getattr(block, sibling)
-    return model.get_submodule(name)
+            return f"{parent}.{sibling}" if parent else sibling
+    return name
 
 
 def _enter(calls: AttentionCalls, block: Block) -> Callable[..., None]:

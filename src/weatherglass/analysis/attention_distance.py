@@ -182,11 +182,6 @@ def grid_distances(
             return rows + columns
 
 
-def kept_share(grid: tuple[int, int], distance: float, metric: str = "chebyshev") -> float:
-    """Share of patch pairs within a distance, in [0, 1]."""
-    return float((grid_distances(grid, grid, metric) <= distance).float().mean())
-
-
 def parse_attention_distance(text: str) -> AttentionDistance:
     """'attention_distance@3', 'attention_distance:euclidean,from=6@2', '...:until=3,beyond@1', '...:from=-4@0'."""
     head, _, distance = text.partition("@")

@@ -32,7 +32,7 @@ ITEMS = {
 }
 """What can be drawn at random."""
 
-_RANDOM = re.compile(r"random-(\d{1,9})-([a-z]+)(?:-after-(\d{1,9}))?(?:#(\d{1,9}))?")
+_RANDOM = re.compile(r"random-(\d{1,9})-([a-z]+)(?:-after-(\d{1,9}))?(?:#(-?\d{1,18}))?")
 
 
 @contextmanager
@@ -156,17 +156,17 @@ def single_lesions(structure: Structure) -> list[Lesioned]:
 
 
 def random_lesions(
-    structure: Structure, *, items: Sequence[str] = ("blocks",), repeats: int = 5, after: int = 0
+    structure: Structure, *, items: Sequence[str] = ("blocks",), repeats: int = 5, after: int = 0, seed: int = 0
 ) -> list[Lesioned]:
     """Experiment 2: k = 1, 2, ... items of each kind, `repeats` draws of each k, the first `after` blocks spared."""
     made = []
     for kind in items:
         for count in range(1, available(structure, kind, after) + 1):
-            made += [Lesioned(random=RandomItems(count, kind, after, repeat)) for repeat in range(repeats)]
+            made += [Lesioned(random=RandomItems(count, kind, after, repeat)) for repeat in _draws(repeats, seed)]
     return made
 
 
-def equal_count_lesions(structure: Structure, *, repeats: int = 5, after: int = 0) -> list[Lesioned]:
+def equal_count_lesions(structure: Structure, *, repeats: int = 5, after: int = 0, seed: int = 0) -> list[Lesioned]:
     """Experiment 3: k blocks, 2k branches, and k attentions with k MLPs of other blocks."""
     most = available(structure, "pairs", after)
     rows: list[tuple[str, Callable[[int], int]]] = [
@@ -178,8 +178,13 @@ def equal_count_lesions(structure: Structure, *, repeats: int = 5, after: int = 
         Lesioned(random=RandomItems(number(count), items, after, repeat))
         for count in range(1, most + 1)
         for items, number in rows
-        for repeat in range(repeats)
+        for repeat in _draws(repeats, seed)
     ]
+
+
+def _draws(repeats: int, seed: int) -> range:
+    """Which draws belong to a seed: no two seeds share one, and their names say all that decides them."""
+    return range(seed * repeats, (seed + 1) * repeats)
 
 
 def available(structure: Structure, items: str, after: int = 0) -> int:

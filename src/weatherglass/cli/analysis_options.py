@@ -52,7 +52,12 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ..."),
         click.option("--checkpoint", help="Local weights: safetensors or a weights-only torch file."),
-        click.option("--seed", default=0, show_default=True, help="Of the subset and of everything drawn."),
+        click.option(
+            "--seed",
+            default=0,
+            show_default=True,
+            help="Of the subset, and of lesions, noise and all else that is drawn.",
+        ),
         click.option("--limit", type=click.IntRange(1), help="Look at a class-balanced subset of so many images."),
         click.option(
             "--data", required=True, help="KIND:PATH, e.g. imagefolder:photos; without classes: images:photos."

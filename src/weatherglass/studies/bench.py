@@ -35,6 +35,16 @@ class Bench:
         if not self.predictors:
             raise UserError("No model was named.")
 
+    def require_classifiers(self) -> None:
+        """Raise `UserError`, before anything is measured, where accuracy has no meaning for a model or the images."""
+        for one in (self.images, *self.predictors):
+            if one.task != "classification":
+                raise UserError(
+                    f"This analysis reads the accuracy of classifiers, and {one.name} is for {one.task}. Under single "
+                    "lesions models of any task are measured by: weatherglass evaluate MODEL --data DATA --disturb "
+                    "lesion:random-1-blocks"
+                )
+
     def structures(self) -> Iterator[tuple[Predictor, Structure]]:
         """Every model with what the structure finder reads in it."""
         for predictor in self.predictors:

@@ -1,10 +1,12 @@
 """Restricted attention: accuracy when tokens see only near ones, only far ones, or none (protocol card 32)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from weatherglass.analysis.attention_distance import METRICS, AttentionDistance, kept_share
-from weatherglass.analysis.structure import Block, Structure
+from weatherglass.analysis.attention_distance import METRICS, AttentionDistance
+from weatherglass.analysis.attention_pairs import AttentionPairs, attention_pairs
+from weatherglass.analysis.disturbed import module_of
 from weatherglass.errors import UserError
 from weatherglass.evaluation.studies import Card, Figure, Finding, Row, Study
 from weatherglass.report import analysis_figures as figures
@@ -59,45 +61,43 @@ def study(bench: Bench, settings: DistanceSettings = DistanceSettings()) -> Stud
     """Measure every restriction of every model."""
     rows: list[Row] = []
     findings: list[Finding] = []
+    bench.require_classifiers()
     for predictor, structure in bench.structures():
-        blocks = list(AttentionDistance(0).blocks(structure).values())
-        studied = restrictions(structure, blocks, settings)
+        pairs = attention_pairs(module_of(predictor), structure)
+        studied = restrictions(pairs, settings)
         suffix = "" if settings.condition == "clean" else f"+{settings.condition}"
         texts = [f"{one}{suffix}" for _, _, one in studied]
         run = bench.measure(predictor, [*([settings.condition] if suffix else []), *texts])
         baseline = run.records[settings.condition].scores["top1"]
         common = {"model": predictor.name, "input": settings.condition, "baseline": baseline}
-        mine: list[Row] = [common | {"study": "late", "x": 0, "distance": None, "top1": baseline}]
+        mine: list[Row] = [common | {"study": "late", "x": 0, "distance": None, "top1": baseline, "kept_pairs": 1.0}]
         for (name, x, one), text in zip(studied, texts, strict=True):
             row = common | {"study": name, "x": x, "distance": one.distance, "top1": run.records[text].scores["top1"]}
-            mine.append(row | {"kept_pairs": kept_share(blocks[0].layout.grid, one.distance, settings.metric)})
+            mine.append(row | {"kept_pairs": pairs.share(one)})
         rows += mine
         if not suffix:
-            findings += _findings(predictor.name, mine, len(blocks))
+            findings += _findings(predictor.name, mine, len(pairs.blocks))
     return bench.study(
         CARD, vars(settings), tables={"distance": rows}, figures=_figures(bench, rows), findings=findings
     )
 
 
-def restrictions(
-    structure: Structure, blocks: Sequence[Block], settings: DistanceSettings
-) -> list[tuple[str, float, AttentionDistance]]:
-    """(experiment, position on its axis, restriction) for a model whose `blocks` attend."""
-    side = max(max(block.layout.grid) for block in blocks)
-    count, metric = len(blocks), settings.metric
+def restrictions(pairs: AttentionPairs, settings: DistanceSettings) -> list[tuple[str, float, AttentionDistance]]:
+    """(experiment, position on its axis, restriction) for a model that attends between `pairs`."""
+    blocks, metric = pairs.blocks, settings.metric
+    count, distances = len(blocks), range(math.ceil(pairs.farthest(metric)) + 1)
     made: list[tuple[str, float, AttentionDistance]] = [
-        ("within", d, AttentionDistance(float(d), metric)) for d in range(side)
+        ("within", d, AttentionDistance(float(d), metric)) for d in distances
     ]
-    made += [("beyond", d, AttentionDistance(float(d), metric, beyond=True)) for d in range(side)]
+    made += [("beyond", d, AttentionDistance(float(d), metric, beyond=True)) for d in distances]
     made += [("late", m, AttentionDistance(0.0, metric, first=-m)) for m in range(1, count + 1)]
     if settings.near is not None:
         made += [("from", b, AttentionDistance(settings.near, metric, first=b)) for b in range(count)]
         made += [("until", b, AttentionDistance(settings.near, metric, last=b)) for b in range(count)]
         if any(block.layout.prefix for block in blocks):
-            whole = AttentionDistance(float(2 * side), metric, class_reads=False)
+            whole = float(2 * max(max(block.layout.grid) for block in blocks))
             made += [
-                ("class-blind", b, AttentionDistance(whole.distance, metric, last=b, class_reads=False))
-                for b in range(count)
+                ("class-blind", b, AttentionDistance(whole, metric, last=b, class_reads=False)) for b in range(count)
             ]
     return made
 
@@ -105,7 +105,7 @@ def restrictions(
 def _findings(model: str, rows: Sequence[Row], count: int) -> list[Finding]:
     baseline = rows[0]["baseline"]
     within = [row for row in rows if row["study"] == "within"]
-    enough = next(row for row in within if row["top1"] >= NEARLY_ALL * baseline)
+    enough = next((row for row in within if row["top1"] >= NEARLY_ALL * baseline), within[-1])
     evidence = (
         f"distance {enough['distance']:g} of {len(within) - 1}, {enough['kept_pairs']:.0%} of the pairs, keeps "
         f"{enough['top1']:.1%} of {baseline:.1%}; at distance 0 it is {within[0]['top1']:.1%}. Agrees where "

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from weatherglass.analysis.lesions import (
     ITEMS,
     Lesioned,
-    available,
     equal_count_lesions,
     random_lesions,
     single_lesions,
@@ -73,8 +72,9 @@ def study(bench: Bench, settings: LesionSettings = LesionSettings()) -> Study:
     rows: list[Row] = []
     areas: list[Row] = []
     findings: list[Finding] = []
+    bench.require_classifiers()
     for predictor, structure in bench.structures():
-        studied = _studied(structure, settings)
+        studied = _studied(structure, settings, bench.seed)
         texts = [_under(str(one), at) for at in settings.inputs for one in studied]
         run = bench.measure(predictor, [*(at for at in settings.inputs if at != "clean"), *texts])
         for at in settings.inputs:
@@ -88,12 +88,12 @@ def study(bench: Bench, settings: LesionSettings = LesionSettings()) -> Study:
     return bench.study(CARD, vars(settings), tables=tables, figures=_figures(bench, rows, areas), findings=findings)
 
 
-def _studied(structure: Structure, settings: LesionSettings) -> list[Lesioned]:
-    usable = [one for one in settings.items if available(structure, one, settings.after)]
+def _studied(structure: Structure, settings: LesionSettings, seed: int) -> list[Lesioned]:
+    repeats, after = settings.repeats, settings.after
     studied = single_lesions(structure)
-    studied += random_lesions(structure, items=usable, repeats=settings.repeats, after=settings.after)
+    studied += random_lesions(structure, items=settings.items, repeats=repeats, after=after, seed=seed)
     if settings.equal:
-        studied += equal_count_lesions(structure, repeats=settings.repeats, after=settings.after)
+        studied += equal_count_lesions(structure, repeats=repeats, after=after, seed=seed)
     return list(dict.fromkeys(studied))
 
 
@@ -162,7 +162,7 @@ def _findings(model: str, run: Run, rows: Sequence[Row]) -> list[Finding]:
 
 def _doubt(rows: Sequence[Row]) -> str:
     """Why differences of drawn lesions decide nothing; empty where there are draws enough."""
-    draws = 1 + max(row["repeat"] for row in rows if row["repeat"] is not None)
+    draws = len({row["repeat"] for row in rows if row["repeat"] is not None})
     return "" if draws >= LEAST_DRAWS else f" Draws for each count: {draws}; below {LEAST_DRAWS} the verdict is open."
 
 

@@ -1,15 +1,14 @@
 """Redundancy: what share of the multiply-adds can go, and what is left of the accuracy (protocol card 33)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from weatherglass.analysis.attention_distance import AttentionDistance
-from weatherglass.analysis.lesions import Lesioned, available, random_lesions
+from weatherglass.analysis.lesions import Lesioned, random_lesions
 from weatherglass.analysis.redundancy import Cost, cost_of
-from weatherglass.analysis.structure import Structure
-from weatherglass.errors import UserError
 from weatherglass.evaluation.studies import Card, Figure, Finding, Row, Study
 from weatherglass.report import analysis_figures as figures
 from weatherglass.report.analysis_figures import Axis
@@ -54,9 +53,10 @@ def study(bench: Bench, settings: RedundancySettings = RedundancySettings()) -> 
     rows: list[Row] = []
     budgets: list[Row] = []
     findings: list[Finding] = []
-    for predictor, structure in bench.structures():
+    bench.require_classifiers()
+    for predictor in bench.predictors:
         cost = cost_of(predictor, bench.size(predictor))
-        studied = _strategies(structure, settings)
+        studied = _strategies(cost, settings, bench.seed)
         run = bench.measure(predictor, [str(one) for _, one in studied])
         baseline = run.records["clean"].scores["top1"]
         mine = [_row(predictor.name, name, one, cost, run.records[str(one)].scores["top1"]) for name, one in studied]
@@ -72,19 +72,15 @@ def study(bench: Bench, settings: RedundancySettings = RedundancySettings()) -> 
     return bench.study(CARD, vars(settings), tables=tables, figures=_figures(bench, rows), findings=findings)
 
 
-def _strategies(structure: Structure, settings: RedundancySettings) -> list[tuple[str, Disturbance]]:
+def _strategies(cost: Cost, settings: RedundancySettings, seed: int) -> list[tuple[str, Disturbance]]:
     made: list[tuple[str, Disturbance]] = []
+    repeats, after = settings.repeats, settings.after
     for items in ("blocks", "attentions", "mlps"):
-        if available(structure, items, settings.after):
-            drawn = random_lesions(structure, items=(items,), repeats=settings.repeats, after=settings.after)
-            made += [(items, one) for one in drawn]
-    try:
-        blocks = list(AttentionDistance(0).blocks(structure).values())
-    except UserError:  # no attention to restrict: a CNN
-        return made
-    side = max(max(block.layout.grid) for block in blocks)
-    made += [("within", AttentionDistance(float(d))) for d in range(side - 1)]
-    made += [("late", AttentionDistance(0.0, first=-m)) for m in range(1, len(blocks) + 1)]
+        drawn = random_lesions(cost.structure, items=(items,), repeats=repeats, after=after, seed=seed)
+        made += [(items, one) for one in drawn]
+    if cost.pairs:
+        made += [("within", AttentionDistance(float(d))) for d in range(math.ceil(cost.pairs.farthest("chebyshev")))]
+        made += [("late", AttentionDistance(0.0, first=-m)) for m in range(1, len(cost.pairs.blocks) + 1)]
     return made
 
 
