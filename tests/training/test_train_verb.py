@@ -69,9 +69,15 @@ def test_data_with_parts_of_its_own_is_split(tmp_path: Path) -> None:
     training, held_out = training_and_validation(f"imagefolder:{tmp_path}/pets")
     assert (len(training), len(held_out or ())) == (2, 2)
     same = f"imagefolder:{tmp_path}/pets/train"
-    with pytest.raises(UserError, match="are the same images"):
+    with pytest.raises(UserError, match=r"2 of the 2 images .* a score on them says nothing"):
         training_and_validation(same, same)
     assert training_and_validation(same, None)[1] is not None
+
+
+@pytest.mark.parametrize(("data", "limit", "shared"), [("digits:test", 60, 60), ("digits:all", None, 597)])
+def test_a_part_of_what_is_scored_on_is_not_trained_on(data: str, limit: int | None, shared: int) -> None:
+    with pytest.raises(UserError, match=f"^{shared} of the .* images of {data} .*a score on them says nothing"):
+        training_and_validation(data, "digits:test", limit=limit)
 
 
 def test_durations_in_words() -> None:
