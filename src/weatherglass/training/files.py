@@ -97,6 +97,8 @@ def write_weights(
     path: Path, model: nn.Module, recipe: Recipe, facts: Mapping[str, Any], description: Mapping[str, Any]
 ) -> None:
     """A file that `weatherglass evaluate` takes as it is: weights, how to build the network, where it came from."""
+    from safetensors import SafetensorError
+
     from weatherglass.models.checkpoint import save_weights
     from weatherglass.models.described import METADATA_KEY
 
@@ -107,8 +109,10 @@ def write_weights(
     }
     try:
         save_weights(model, path, metadata)
-    except OSError as error:
-        raise UserError(f"The weights {path} could not be written ({_first_line(error)}).") from error
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"The weights {path} could not be written ({_first_line(error)}): make room and run the same command."
+        ) from error
 
 
 def steps_of_weights(path: Path) -> int | None:
@@ -156,17 +160,24 @@ def write_text(path: Path, text: str) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Of what decides the numbers, and the commit of the source where it is a checkout."""
+    """Of what decides the numbers, and the commit of the source where it is a checkout and git is there to ask."""
     import timm
 
     found = {"weatherglass": __version__, "torch": torch.__version__, "timm": timm.__version__}
-    commit = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {**found, "commit": commit.stdout.strip()} if commit.returncode == 0 else found
+    # An installed package may lie in somebody's repository: its commit is ours only where our files are in it.
+    if _git("ls-files", "--error-unmatch", Path(__file__).name) and (commit := _git("rev-parse", "--short=12", "HEAD")):
+        found["commit"] = commit
+    return found
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says in the folder of this file; None where it fails or is not installed."""
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return None if done.returncode else done.stdout.strip()
 
 
 def _first_line(error: BaseException) -> str:

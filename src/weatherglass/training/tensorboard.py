@@ -22,8 +22,8 @@ class TensorBoard(Listener):
         self._writer: Any = None
 
     def started(self, training: "Training") -> None:
-        # What a run that was killed wrote behind its last checkpoint is taken back.
-        self._writer = self._open(str(training.folder.path / "tensorboard"), purge_step=training.step)
+        # What a run that was killed wrote behind its last checkpoint is taken back, from this step on.
+        self._writer = self._open(str(training.folder.path / "tensorboard"), purge_step=training.step + 1)
 
     def epoch_ended(self, training: "Training", row: Mapping[str, float]) -> None:
         for name, value in row.items():
