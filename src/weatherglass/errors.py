@@ -4,12 +4,18 @@ A `UserError` is a mistake that the person at the keyboard can mend: the command
 line and exits with 2. Every other exception is our fault and keeps its traceback.
 """
 
+import copyreg
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class UserError(Exception):
     """Something the user gave cannot be used. The message says what came, what is accepted, what to do."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Made again in another process from what it holds: some kinds are not made from their message.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class UnknownName(UserError, KeyError):

@@ -55,7 +55,7 @@ def step_once(recipe: Recipe, folder: Path) -> Training:
         batch = objective.collate([objective.dataset[place] for place in training.places(0)[0]])
         training.step = training.steps_an_epoch  # in the middle of the warm-up, where the rate is not nearly 0
         training.update([batch])
-    training.check_losses()
+    training.checked_losses()
     gradients = [parameter.grad for parameter in training.model.parameters()]
     assert all(gradient is not None and torch.isfinite(gradient).all() for gradient in gradients)
     # Not all change: branches that start at zero have no gradient yet, and a step of 1e-8 leaves a weight of 1.

@@ -13,13 +13,13 @@ from recipes_small import SMALL
 from weatherglass.data.load import load_data
 from weatherglass.errors import UserError
 from weatherglass.training.classification import Classification
+from weatherglass.training.loading import loaded
 from weatherglass.training.recipe import Augmentation
 from weatherglass.training.samples import (
     AugmentedImages,
     Place,
     dealt,
     epoch_order,
-    loader,
     seeded_libraries,
     training_transform,
 )
@@ -69,7 +69,7 @@ def test_augmentation_depends_on_the_sample_and_the_epoch_alone() -> None:
     state = torch.get_rng_state()
     batches = [places[4:8], places[:4], places[8:]]
     for workers in (0, 2):
-        found = [batch for batch, _ in loader(samples, batches, torch.utils.data.default_collate, workers=workers)]
+        found = [batch for batch, _ in loaded(samples, batches, torch.utils.data.default_collate, workers=workers)]
         torch.testing.assert_close(torch.cat([found[1], found[0], found[2]]), torch.stack(alone), rtol=0, atol=0)
     assert torch.equal(torch.get_rng_state(), state)
     assert len({tuple(image.flatten().tolist()) for image in alone}) == len(places)

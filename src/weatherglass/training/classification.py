@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset, default_collate
 
 from weatherglass.data.geometry import prepare
 from weatherglass.errors import UserError
@@ -15,7 +15,7 @@ from weatherglass.models.described import build_network
 from weatherglass.models.initialisation import seeded_initialisation
 from weatherglass.models.predictor import logits_of
 from weatherglass.training.distillation import distilled_loss
-from weatherglass.training.interruption import loading_process
+from weatherglass.training.loading import loaded
 from weatherglass.training.objective import Objective
 from weatherglass.training.recipe import Recipe
 from weatherglass.training.samples import AugmentedImages, seeded_libraries
@@ -81,14 +81,8 @@ class Classification(Objective[LabelledImages]):
             return {}
         images = PreparedImages(self.validation, self.preprocessing)
         right, surprise, seen = 0, 0.0, 0
-        loaded = DataLoader(
-            images,
-            batch_size=250,
-            num_workers=workers,
-            worker_init_fn=loading_process(),
-            generator=torch.Generator(),
-        )
-        for pixels, labels in loaded:
+        order = [range(start, min(start + 250, len(images))) for start in range(0, len(images), 250)]
+        for pixels, labels in loaded(images, order, default_collate, workers=workers, ahead=2):
             logits = logits_of(model(self.normalised(pixels, device)), self.recipe.network.name).float()
             labels = labels.to(device)
             right += int((logits.argmax(1) == labels).sum())

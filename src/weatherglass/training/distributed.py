@@ -1,7 +1,7 @@
 """Several processes that train one network: what `torchrun` starts, or one process alone."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ import torch
 import torch.distributed as processes
 from torch import Tensor, nn
 
+from weatherglass.errors import UserError
 from weatherglass.models.predictor import resolve_device
 
 
@@ -48,6 +49,14 @@ class Group:
         processes.all_reduce(raised, processes.ReduceOp.MAX)
         return bool(raised)
 
+    def agrees(self, number: int) -> bool:
+        """Whether the number is the same in all processes."""
+        if self.size == 1:
+            return True
+        ends = torch.tensor([number, -number], device=self.device)
+        processes.all_reduce(ends, processes.ReduceOp.MAX)
+        return int(ends[0]) == -int(ends[1])
+
     def wait(self) -> None:
         """Until all processes are here."""
         if self.size > 1:
@@ -58,15 +67,13 @@ class Group:
 def joined(device: str = "auto") -> Iterator[Group]:
     """The group that `torchrun` describes in the environment, or a group of one.
 
-    Each process takes the accelerator of its local rank, or the CPU.
+    Each process takes the accelerator of its local rank, or the CPU; see `device_of_process`.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield Group(0, 1, resolve_device(device))
         return
-    if device == "auto" and torch.cuda.is_available():
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
-    chosen = resolve_device("cpu" if device == "auto" else device)
+    chosen = device_of_process(device, os.environ)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     processes.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
@@ -74,3 +81,21 @@ def joined(device: str = "auto") -> Iterator[Group]:
         yield Group(processes.get_rank(), size, chosen)
     finally:
         processes.destroy_process_group()
+
+
+def device_of_process(device: str, environment: Mapping[str, str]) -> torch.device:
+    """The device of one of several processes, from what `torchrun` says of it in its environment.
+
+    'auto' and 'cuda' are the GPU of its local rank, where there is one. Raises `UserError` for a GPU by its index
+    where several processes of this machine would share it.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = device.partition(":")
+    beside = int(environment.get("LOCAL_WORLD_SIZE", "1"))
+    if kind == "cuda" and index and beside > 1:
+        raise UserError(
+            f"--device {device} would put all {beside} processes of this machine on one GPU: give --device cuda, with "
+            "which each takes its own, and choose GPUs with CUDA_VISIBLE_DEVICES."
+        )
+    return resolve_device(f"cuda:{environment['LOCAL_RANK']}" if device == "cuda" else device)

@@ -34,7 +34,12 @@ def stop_requests() -> Iterator[StopRequest]:
     """Ctrl-C and SIGTERM raise a flag that is read between two steps; a second one stops at once."""
     stop = StopRequest()
 
+    trainer = os.getpid()
+
     def note(signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != trainer:  # a process that loads samples, before it has a handler of its own
+            _leave_if(_ended)
+            return
         if stop.raised:
             raise KeyboardInterrupt
         stop.raised = True
@@ -62,9 +67,10 @@ def loading_process() -> Callable[[int], None]:
 
 
 def _leave_stopping_to_the_trainer(ended: c_bool, worker: int) -> None:
-    def note(signum: int, frame: FrameType | None) -> None:
-        if ended.value:
-            os._exit(0)
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, note)
+    signal.signal(signal.SIGTERM, lambda signum, frame: _leave_if(ended))
+
+
+def _leave_if(ended: c_bool) -> None:
+    if ended.value:
+        os._exit(0)

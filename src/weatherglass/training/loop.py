@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
+from weatherglass.errors import UserError
 from weatherglass.training.distributed import Group
 from weatherglass.training.files import Folder, steps_of_weights, write_metrics
 from weatherglass.training.interruption import Interrupted, StopRequest, stop_requests
+from weatherglass.training.loading import loaded
 from weatherglass.training.objective import Objective
 from weatherglass.training.progress import Listener, Pace
 from weatherglass.training.recipe import Recipe
-from weatherglass.training.samples import loader
 from weatherglass.training.training import Training
 
 CHECKED_EVERY = 50
@@ -43,9 +44,9 @@ def train(
         listener: hears of progress.
 
     Raises:
-        Diverged: the loss is no number any more; the last good checkpoint stays.
+        Diverged: the loss or a weight is no number any more; the last good checkpoint stays.
         Interrupted: by Ctrl-C or SIGTERM; the state is saved and the same call goes on.
-        UserError: the folder holds another training, or cannot be written.
+        UserError: the folder holds another training, or cannot be written; or an image cannot be read.
     """
     listener = listener or Listener()
     place = Folder(Path(folder))
@@ -55,8 +56,16 @@ def train(
         place.prepare(recipe)
     listener.started(training)
     with stop_requests() as requested, _own_random_numbers():
+        if training.unscored:  # it was stopped while it was scored
+            _end_epoch(training, requested, listener, workers)
         while not training.finished:
-            _epoch(training, requested, listener, workers, score_every)
+            _steps(training, requested, listener, workers)
+            training.unscored = training.finished or training.epoch % score_every == 0
+            if training.unscored:
+                # Scoring can take long, and whoever stops a process need not wait for it.
+                training.save()
+                _leave_if_asked(training, requested)
+            _end_epoch(training, requested, listener, workers)
     if group.leads and steps_of_weights(place.weights) != training.step:
         # The process was killed between its last checkpoint and these files.
         write_metrics(place.metrics, training.history)
@@ -64,17 +73,15 @@ def train(
     return training
 
 
-def _epoch(training: Training, requested: StopRequest, listener: Listener, workers: int, score_every: int) -> None:
-    """What is left of the current epoch, its scores, its checkpoint."""
-    epoch, pace = training.epoch, Pace()
+def _steps(training: Training, requested: StopRequest, listener: Listener, workers: int) -> None:
+    """What is left of the current epoch, and its row in the history."""
+    objective, epoch, pace = training.objective, training.epoch, Pace()
     training.model.train()
-    batches = iter(
-        loader(training.objective.dataset, training.places(epoch), training.objective.collate, workers=workers)
-    )
+    batches = loaded(objective.dataset, training.places(epoch), objective.collate, workers=workers)
     started = time.perf_counter()
     while training.epoch == epoch:
         begun = time.perf_counter()
-        parts = [next(batches) for _ in range(training.recipe.accumulate)]
+        parts = _next_parts(training, batches)
         ready = time.perf_counter()
         training.update(parts)
         pace.samples += training.recipe.batch
@@ -82,23 +89,44 @@ def _epoch(training: Training, requested: StopRequest, listener: Listener, worke
         pace.worked += time.perf_counter() - ready
         listener.stepped(training, pace)
         if training.step % CHECKED_EVERY == 0:
-            training.check_losses()
-        if training.epoch == epoch and _stops(training, requested):
-            training.save()
-            raise Interrupted
-    training.check_losses()
+            training.checked_losses()
+        # Asking all processes costs a message: every ten steps is soon enough.
+        if training.epoch == epoch and (training.group.size == 1 or training.step % 10 == 0):
+            _leave_if_asked(training, requested, save=True)
     row = {
         "epoch": float(epoch + 1),
-        "loss": float(training.group.mean(training.losses.double().mean())),
+        "loss": float(training.checked_losses().double().mean()),
         "rate": training.rate,
         "samples/s": pace.rate,
         "waiting": pace.starved,
         "seconds": time.perf_counter() - started,
     }
-    scored = training.finished or (epoch + 1) % score_every == 0
-    if scored:
-        row |= training.scores(workers)
     training.history.append(row)
+
+
+def _next_parts(training: Training, batches: Iterator[Any]) -> list[Any]:
+    """What the next step learns from. Where it cannot be had, the steps so far are kept."""
+    try:
+        return [next(batches) for _ in range(training.recipe.accumulate)]
+    except Exception as error:
+        # Of several processes the others are in their step already, and write nothing with this one.
+        if training.group.size > 1 or not training.step:
+            raise
+        training.save()
+        if not isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{error} The state after step {training.step} is kept: the same command goes on once this can be read; "
+            "where the data are changed, train with another --output."
+        ) from error
+
+
+def _end_epoch(training: Training, requested: StopRequest, listener: Listener, workers: int) -> None:
+    """The scores of the epoch that ended, where it waits for them, its checkpoint, its files."""
+    row, scored = training.history[-1], training.unscored
+    if scored:
+        row |= training.scores(workers, lambda: _leave_if_asked(training, requested))
+        training.unscored = False
     training.save()
     training.losses.zero_()
     if training.group.leads:
@@ -106,13 +134,16 @@ def _epoch(training: Training, requested: StopRequest, listener: Listener, worke
         if scored:
             training.write_result()
     listener.epoch_ended(training, row)
-    if not training.finished and training.group.any(requested.raised):
+    if not training.finished:
+        _leave_if_asked(training, requested)
+
+
+def _leave_if_asked(training: Training, requested: StopRequest, *, save: bool = False) -> None:
+    """Raise `Interrupted`, in all processes, where a stop was asked for in one."""
+    if training.group.any(requested.raised):
+        if save:
+            training.save()
         raise Interrupted
-
-
-def _stops(training: Training, requested: StopRequest) -> bool:
-    # Asking all processes costs a message: every ten steps is soon enough.
-    return (training.group.size == 1 or training.step % 10 == 0) and training.group.any(requested.raised)
 
 
 @contextmanager

@@ -15,11 +15,10 @@ import torch
 from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from weatherglass.errors import UserError
 from weatherglass.randomness import Draws
-from weatherglass.training.interruption import loading_process
 from weatherglass.training.recipe import Recipe
 from weatherglass.types import ImageData
 
@@ -162,17 +161,3 @@ def seeded_libraries(key: int) -> Iterator[None]:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
-
-
-def loader(dataset: Dataset[Any], batches: Sequence[Sequence[Place]], collate: Any, *, workers: int) -> DataLoader[Any]:
-    """The batches in order, prepared by `workers` processes (0: in this one)."""
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,  # pyright: ignore[reportArgumentType] - any sequence of lists will do
-        num_workers=workers,
-        collate_fn=collate,
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=loading_process(),
-        pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator(),  # or it would draw from the global one
-    )

@@ -4,13 +4,14 @@ Nothing random has a state: what is drawn for a step follows from (seed, step), 
 checkpoint needs of it, and a run that was interrupted anywhere equals one that was not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from weatherglass.errors import UserError
@@ -40,6 +41,8 @@ class Training:
     """Updates made so far."""
     history: list[dict[str, float]] = field(default_factory=list)
     """One row a finished epoch."""
+    unscored: bool = False
+    """Whether the last row of the history still waits for its scores."""
 
     def __post_init__(self) -> None:
         recipe, device = self.recipe, self.group.device
@@ -91,8 +94,9 @@ class Training:
     # -------------------------------------------------------------------------------------------------- state
 
     def save(self) -> None:
-        """Write the state, after a look at the losses: a broken network never replaces a good one."""
-        self.check_losses()
+        """Write the state, after a look at losses and weights: a broken network never replaces a good one."""
+        losses = self.checked_losses()
+        self._check_weights()
         if self.group.leads:
             content = {
                 "model": self.model.state_dict(),
@@ -100,8 +104,9 @@ class Training:
                 "optimiser": self.optimiser.state_dict(),
                 "scaler": self.scaler.state_dict(),
                 "step": self.step,
-                "losses": self.losses,
+                "losses": losses,
                 "history": self.history,
+                "unscored": self.unscored,
             }
             self.folder.save_state(content, self.recipe, self.objective.data)
         self.group.wait()
@@ -109,6 +114,11 @@ class Training:
     def resume(self) -> bool:
         """Go on from the folder's state, if there is one."""
         content = self.folder.load_state(self.recipe, self.objective.data)
+        if not self.group.agrees(0 if content is None else content["step"]):
+            raise UserError(
+                f"The processes would go on from different steps: {self.folder.path} holds different checkpoints on "
+                "different machines, or none on some. Give an --output that all of them share."
+            )
         if content is None:
             return False
         self.model.load_state_dict(content["model"])
@@ -125,22 +135,45 @@ class Training:
         self.step = content["step"]
         self.losses = content["losses"].to(self.group.device)
         self.history = content["history"]
+        self.unscored = content.get("unscored", False)  # checkpoints of before had their scores
+        if broken := broken_tensors(self.model):
+            raise Diverged(
+                f"{self.folder.state} holds weights that are no numbers ({broken[0]}): give another --output."
+            )
         return True
 
-    def check_losses(self) -> None:
-        """Raise `Diverged` at the first loss of this epoch that is no number."""
-        broken = (~torch.isfinite(self.losses)).nonzero()
-        if not len(broken):
-            return
-        step = self.epoch_start + int(broken[0])
+    def checked_losses(self) -> Float[Tensor, " steps"]:
+        """The losses of this epoch's steps, means over all processes, which call this together.
+
+        Raises `Diverged`, in every process, at the first that is no number. What is kept and told of an epoch are these
+        means, so that it is the same after a stop.
+        """
+        losses = self.group.mean(self.losses.double()).float()
+        broken = (~torch.isfinite(losses)).nonzero()
+        if len(broken):
+            step = self.epoch_start + int(broken[0])
+            value, epoch = float(losses[broken[0]]), step // self.steps_an_epoch + 1
+            self._diverged(f"The loss is {value} at step {step} (epoch {epoch})")
+        return losses
+
+    def _check_weights(self) -> None:
+        """Raise `Diverged`, in every process, where the weights or their average are no numbers in one.
+
+        The gradient of a loss that is a number need not be one.
+        """
+        broken = [name for network in dict.fromkeys((self.model, self.result)) for name in broken_tensors(network)]
+        if self.group.any(bool(broken)):
+            named = f" ({broken[0]})" if broken else ""
+            self._diverged(f"After {self.step} steps there are weights that are no numbers{named}, unlike the loss")
+
+    def _diverged(self, what: str) -> NoReturn:
         good = (
             f"the last good checkpoint is {self.folder.state}"
             if self.folder.state.exists()
             else "no checkpoint was made"
         )
         raise Diverged(
-            f"The loss is {float(self.losses[broken[0]])} at step {step} (epoch {step // self.steps_an_epoch + 1}); "
-            f"{good}. Try a lower optimiser.rate, optimiser.clip=1, or another precision, with a new --output."
+            f"{what}; {good}. Try a lower optimiser.rate, optimiser.clip=1, or another precision, with a new --output."
         )
 
     @property
@@ -186,16 +219,23 @@ class Training:
         self.losses[self.step % self.steps_an_epoch] = total
         self.step += 1
 
-    def scores(self, workers: int) -> dict[str, float]:
-        """Of the average, where there is one, and of the weights themselves."""
+    def scores(self, workers: int, before_each: Callable[[], None]) -> dict[str, float]:
+        """Of the average, where there is one, and of the weights themselves.
+
+        `before_each` batch is called, and may raise an error to give up.
+        """
         networks = {"": self.result} | ({} if self.average is None else {"raw ": self.model})
         found: dict[str, float] = {}
         for prefix, network in networks.items():
             training = network.training
             network.eval()
-            with torch.inference_mode(), self._autocast():
-                scores = self.objective.score(network, self.group.device, workers=workers)
-            network.train(training)
+            handle = network.register_forward_pre_hook(lambda *_: before_each())
+            try:
+                with torch.inference_mode(), self._autocast():
+                    scores = self.objective.score(network, self.group.device, workers=workers)
+            finally:
+                handle.remove()
+                network.train(training)
             found |= {f"{prefix}{name}": value for name, value in scores.items()}
         return found
 
@@ -233,3 +273,11 @@ class Training:
         if wanted and isinstance(self.network, nn.parallel.DistributedDataParallel):
             return self.network.no_sync()
         return nullcontext()
+
+
+def broken_tensors(network: nn.Module) -> list[str]:
+    """Names of the parameters, and of the running statistics, that hold a value which is no finite number."""
+    running = {name: each for name, each in network.named_buffers() if name.endswith(("running_mean", "running_var"))}
+    tensors = dict(network.named_parameters()) | running
+    sound = torch.stack([tensor.detach().isfinite().all() for tensor in tensors.values()]).tolist()
+    return [name for name, each in zip(tensors, sound, strict=True) if not each]
