@@ -13,8 +13,9 @@ from synthetic import full_grid, new_store, put_run
 from weatherglass.errors import UserError
 from weatherglass.evaluation.record import Provenance
 from weatherglass.evaluation.store import Store
-from weatherglass.report.exports import TIDY_COLUMNS, TIMM_COLUMNS, export
+from weatherglass.report.exports import TIMM_COLUMNS, export
 from weatherglass.report.tables import TextTable, latex, markdown
+from weatherglass.report.tidy import TIDY_COLUMNS
 
 
 @pytest.fixture

@@ -101,8 +101,8 @@ def compare(
     """Compare two runs on the same images, in the conditions that both hold.
 
     `correction` is 'holm', 'benjamini-hochberg' or 'none'. `common_images` allows different data sets and restricts
-    both runs to the images (ids with equal labels) they share. Raises `UserError` when the data differ without it,
-    when nothing is shared, and for an unknown correction.
+    both runs to the images (ids with equal labels) they share; their pixels are not compared. Raises `UserError`
+    when the data differ without it, when nothing is shared, and for an unknown correction.
     """
     if correction not in CORRECTIONS:
         raise UnknownName("correction", correction, CORRECTIONS)
@@ -268,9 +268,14 @@ def _warnings(
     matter: dict[str, str] = {}
     for text in shared:
         for found in explained_differences(first.records[text].protocol, second.records[text].protocol):
-            if found.weight != "model":
+            if found.weight != "model" and found.field != "data":
                 matter.setdefault(found.field, f"{found.field} ({found.first} / {found.second}): {found.words}.")
-    if first.protocol.weights == second.protocol.weights and not matter:
+    if other_data := first.protocol.data != second.protocol.data:
+        warnings.append(
+            f"The data differ (digests {first.protocol.data[:8]} / {second.protocol.data[:8]}) and the images are "
+            "paired by name and label alone: be sure that equal names are equal pictures."
+        )
+    if first.protocol.weights == second.protocol.weights and not matter and not other_data:
         warnings.append("Both runs have the same weights and the same protocol: this compares a model with itself.")
     warnings += [f"The protocols differ in {sentence}" for sentence in matter.values()]
     for run, letter in ((first, "A"), (second, "B")):
