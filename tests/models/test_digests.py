@@ -99,9 +99,20 @@ def test_what_differs_between_machines_and_processes_does_not_count() -> None:
     values = [Holder(), Holder(), object(), "/home/one/weights.pt", "/mnt/other.pt", torch.device("cpu")]
     assert len({digest_of_own(with_attribute(value)) for value in values}) == 1
     assert digest_of_own(network().train()) == digest_of_own(network().eval())
+
+
+def test_settings_and_networks_may_hold_each_other() -> None:
     itself: dict[str, Any] = {"width": 3}
-    itself["itself"] = itself
+    itself |= {str(number): itself for number in range(100)}
     assert digest_of_own(with_attribute(itself)) == digest_of_own(with_attribute(itself))
+
+    def pair(scale: float) -> nn.Module:
+        part = plain_part(scale)
+        whole = with_attribute([part])
+        part[2].owner = [whole]  # pyright: ignore
+        return whole
+
+    assert digest_of_own(pair(1.0)) == digest_of_own(pair(1.0)) != digest_of_own(pair(2.0))
 
 
 def test_settings_of_library_networks_in_own_hands() -> None:

@@ -6,6 +6,7 @@
       failed/<key>.json       cells that could not be measured, and why
       data/<digest>.json      class names and counts of the data sets
       studies/<name>.json     what the analyses found (`weatherglass.evaluation.studies`)
+      claims/ pixels/         while something is measured: who measures what, and the decoded images
 
 A cell's file name is the digest of the cell and its protocol, so writers never collide: two that measure the
 same cell write the same file. Files are written aside and renamed; a killed writer leaves nothing half-done.

@@ -19,7 +19,7 @@ from weatherglass.user_code import VERSIONED_LIBRARIES
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 _DEEPEST = 8
-"""Nested settings below this depth are left out: a record may hold itself."""
+"""Settings nested deeper are left out."""
 
 
 def digest_of(module: nn.Module) -> str:
@@ -37,8 +37,13 @@ def digest_of_own(module: nn.Module, sources: Iterable[Path] = ()) -> str:
     Here plain attributes of all parts count too (numbers, text, tensors, functions by name, and records and
     containers of them), since `attention.scale *= 2` makes another model, and so do the `sources` of the user's code.
     """
+    return _digest_of_own(module, set(), sources)
+
+
+def _digest_of_own(module: nn.Module, seen: set[int], sources: Iterable[Path] = ()) -> str:
+    """`seen` are the networks that are digested already; they may hold each other."""
     digest = _started(module)
-    seen = {id(part) for part in module.modules()}
+    seen.update(id(part) for part in module.modules())
     for name, part in module.named_modules():
         for attribute, value in sorted(vars(part).items()):
             if attribute not in _OF_EVERY_MODULE and (text := _as_text(value, seen)) is not None:
@@ -82,9 +87,12 @@ def _source_file(kind: type) -> str | None:
     return file if file and Path(file).is_file() else None
 
 
-def _as_text(value: Any, seen: set[int], depth: int = 0) -> str | None:
-    """A setting as text that is the same in every process and on every machine; None for what is no setting."""
-    if depth > _DEEPEST:
+def _as_text(value: Any, seen: set[int], within: tuple[int, ...] = ()) -> str | None:
+    """A setting as text that is the same in every process and on every machine; None for what is no setting.
+
+    `within` are the containers around it: one may hold itself.
+    """
+    if id(value) in within or len(within) > _DEEPEST:
         return None
     match value:
         case None | bool() | int() | float() | complex() | bytes() | torch.dtype() | np.generic():
@@ -99,17 +107,10 @@ def _as_text(value: Any, seen: set[int], depth: int = 0) -> str | None:
             content = blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).hexdigest()
             return f"{value.dtype}{value.shape}{content}"
         case nn.Module():
-            return _part_as_text(value, seen)
+            # Kept in a list, say, it is no part by PyTorch's count.
+            return type(value).__name__ if id(value) in seen else _digest_of_own(value, seen)
         case _:
-            return _whole_as_text(value, lambda one: _as_text(one, seen, depth + 1))
-
-
-def _part_as_text(part: nn.Module, seen: set[int]) -> str:
-    """A network that is kept as a plain attribute, in a list say, and so is no part by PyTorch's count."""
-    if id(part) in seen:
-        return type(part).__name__
-    seen.update(id(one) for one in part.modules())
-    return digest_of_own(part)
+            return _whole_as_text(value, lambda one: _as_text(one, seen, (*within, id(value))))
 
 
 def _whole_as_text(value: Any, text: Callable[[Any], str | None]) -> str | None:
