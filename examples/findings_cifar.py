@@ -3,7 +3,7 @@
     SHEETS=path/to/data python examples/findings_cifar.py --trained trained --store runs/study
 
 Measures every finished network that the store does not hold yet (clean on all test images; clean and 19 corruptions
-at five severities on a class-balanced part of them; clean on the natural shift), then prints Markdown. Trainings of one
+at five severities on a stratified part of them; clean on the natural shift), then prints Markdown. Trainings of one
 recipe are averaged; intervals count images and, by the recipes that were trained more than once, the luck of training.
 """
 
@@ -269,7 +269,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--trained", type=Path, default=Path("trained"))
     parser.add_argument("--store", type=Path, default=Path("runs/study"))
-    parser.add_argument("--limit", type=int, default=1000, help="test images under corruption, balanced over classes")
+    parser.add_argument("--limit", type=int, default=1000, help="test images under corruption, as many of each class")
     parser.add_argument("--figure", type=Path, help="also draw the networks side by side: .png, .svg, .pdf, .html")
     arguments = parser.parse_args()
     members = trained(arguments.trained)

@@ -44,9 +44,24 @@ def test_the_published_definition_crops_to_a_square(photograph: Path, tmp_path: 
 def test_mistakes_get_sentences(photograph: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="Did you mean frost"):
         invoke("frgo", photograph, "-o", tmp_path / "a.png")
-    with pytest.raises(UnreadableImage, match="no such file"):
+    with pytest.raises(UnreadableImage, match="No such file"):
         invoke("fog", tmp_path / "nothing.png")
     with pytest.raises(UserError, match="numbers with commas"):
         invoke("fog", photograph, "--severities", "all")
     with pytest.raises(UserError, match=r"\.png"):
         invoke("fog", photograph, "-o", tmp_path / "sheet.txt")
+
+
+def test_the_sheet_shows_what_a_model_sees(photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored on its side
+    with Image.open(photograph) as picture:
+        picture.save(tmp_path / "turned.jpg", exif=exif)
+    invoke("contrast", tmp_path / "turned.jpg", "-o", tmp_path / "sheet.png", "--size", 64)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (8 + 6 * (85 + 8), 8 + 64 + 18 + 8)
+    with Image.open(photograph) as picture:
+        picture.save(tmp_path / "huge.bmp")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(UnreadableImage, match=r"huge\.bmp: .*decompression bomb"):
+        invoke("contrast", tmp_path / "huge.bmp", "-o", tmp_path / "sheet.png")

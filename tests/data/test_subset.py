@@ -1,12 +1,14 @@
 """A subset is stratified, nested, and the same whatever the order of the files."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+import weatherglass.cli
 from weatherglass.data.images import ArrayImages
 from weatherglass.data.subset import subset
 from weatherglass.errors import UserError
@@ -21,13 +23,24 @@ def images(labels: list[int]) -> ArrayImages:
 
 @settings(max_examples=40, deadline=None)
 @given(some.lists(some.integers(0, 4), min_size=2, max_size=80), some.integers(1, 79), some.integers(0, 3))
-def test_every_class_is_represented_in_proportion(labels: list[int], limit: int, seed: int) -> None:
+def test_every_class_keeps_its_share(labels: list[int], limit: int, seed: int) -> None:
     data = images(labels)
     part = subset(data, limit=limit, seed=seed)
     assert len(part) == min(limit, len(data))
     share = len(part) / len(data)
     for label in set(labels):
         assert abs((part.labels == label).sum() - share * (data.labels == label).sum()) < 1 + 1e-9
+
+
+def test_shares_are_kept_not_made_equal() -> None:
+    data = images([0] * 18 + [1] * 2)
+    assert np.bincount(subset(data, limit=10).labels).tolist() == [9, 1]
+    assert subset(data, limit=2).labels.tolist() == [0, 0]
+
+
+def test_no_option_promises_balance() -> None:
+    for path in Path(weatherglass.cli.__path__[0]).glob("*.py"):
+        assert "balanced" not in path.read_text(encoding="utf-8"), path.name
 
 
 @settings(max_examples=20, deadline=None)

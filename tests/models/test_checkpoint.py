@@ -1,11 +1,14 @@
 """Checkpoints: every wrapping of training programs, no code from files, clear words about what does not fit."""
 
 import argparse
+import io
 import json
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -14,6 +17,7 @@ from click.testing import CliRunner
 import weatherglass as wg
 from weatherglass.errors import UserError
 from weatherglass.models.checkpoint import fit_checkpoint, load_checkpoint, save_weights
+from weatherglass.models.checkpoint_numbers import NUMBERS
 from weatherglass.models.dense_backbone import FanDenseBackbone, dense_state_dict
 
 NAME = "fan_vit_micro_32"
@@ -79,6 +83,38 @@ def test_code_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(UserError):
         load_checkpoint(tmp_path / "raw.pth")
     assert "has run" not in capsys.readouterr().out
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path, state: dict) -> None:
+    """As training programs store a best metric; the names are those of NumPy 2 and, in old files, NumPy 1."""
+    numbers = {
+        "metric": np.float64(71.25),
+        "epoch": np.int32(7),
+        "done": np.bool_(True),
+        "big": np.array(2.5, ">f4")[()],
+    }
+    torch.save({"state_dict": state, **numbers}, tmp_path / "new.pth")
+    assert load_checkpoint(tmp_path / "new.pth").metadata == {"metric": 71.25, "epoch": 7, "done": True, "big": 2.5}
+    old = pickle.dumps({"state_dict": {"w": 1}, "metric": np.float64(2.5)}, 2).replace(b"numpy._core", b"numpy.core")
+    with torch.serialization.safe_globals(NUMBERS):
+        assert torch.load(io.BytesIO(_zipped(old)), weights_only=True)["metric"] == 2.5
+
+
+@pytest.mark.parametrize("value", [np.zeros(2), np.dtype("V8"), np.dtype([("a", "O")]), np.void(b"12345678")])
+def test_nothing_else_of_numpy_is_built(tmp_path: Path, state: dict, value: object) -> None:
+    torch.save({"state_dict": state, "value": value}, tmp_path / "in.pth")
+    with pytest.raises(UserError, match=r"would run code|which is no number"):
+        load_checkpoint(tmp_path / "in.pth")
+
+
+def _zipped(pickled: bytes) -> bytes:
+    """A file as `torch.save` writes it, with another pickle inside."""
+    saved, changed = io.BytesIO(), io.BytesIO()
+    torch.save({}, saved)
+    with zipfile.ZipFile(saved) as before, zipfile.ZipFile(changed, "w") as after:
+        for member in before.infolist():
+            after.writestr(member, pickled if member.filename.endswith("data.pkl") else before.read(member))
+    return changed.getvalue()
 
 
 def test_what_is_no_checkpoint(tmp_path: Path) -> None:

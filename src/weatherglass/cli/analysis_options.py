@@ -58,7 +58,7 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
             show_default=True,
             help="Of the subset, and of lesions, noise and all else that is drawn.",
         ),
-        click.option("--limit", type=click.IntRange(1), help="Look at a class-balanced subset of so many images."),
+        click.option("--limit", type=click.IntRange(1), help="Look at so many images; each class keeps its share."),
         click.option(
             "--data", required=True, help="KIND:PATH, e.g. imagefolder:photos; without classes: images:photos."
         ),

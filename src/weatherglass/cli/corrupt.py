@@ -41,7 +41,7 @@ class Options:
 @click.option("--quality", type=click.IntRange(1, 100), help="Of jpeg [default: 85]; of webp [default: without loss].")
 @click.option("--size", type=click.IntRange(16), help="Resize the shorter side and crop a square [default: as it is].")
 @click.option("--preprocessing", help="Geometry in full, e.g. 'resize 256 bicubic, crop 224'.")
-@click.option("--limit", type=click.IntRange(1), help="Copy a class-balanced subset of so many images.")
+@click.option("--limit", type=click.IntRange(1), help="Copy so many images; each class keeps its share.")
 @click.option("--fraction", type=click.FloatRange(0, 1, min_open=True), help="Copy such a share of the images.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the corruptions and of the subset.")
 @click.option("--clean/--no-clean", default=True, help="Write the undisturbed images too, as OUT/clean [default: yes].")

@@ -52,7 +52,7 @@ class Options:
 @click.option("--suite", help="A named set of conditions [default: imagenet-c]. See: weatherglass list suites")
 @click.option("--disturb", "disturbances", multiple=True, help="A condition such as fog@3; fog alone: severities 1-5.")
 @click.option("--reference", help="STORE or STORE::MODEL whose errors normalise mCE; default: AlexNet on ImageNet.")
-@click.option("--limit", type=click.IntRange(1), help="Measure a class-balanced subset of so many images.")
+@click.option("--limit", type=click.IntRange(1), help="Measure so many images; each class keeps its share.")
 @click.option("--fraction", type=click.FloatRange(0, 1, min_open=True), help="Measure such a share of the images.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the disturbances and of the subset.")
 @click.option("--checkpoint", help="Local weights: safetensors or a weights-only torch file.")

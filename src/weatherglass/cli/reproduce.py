@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--suite", help="Corruptions, or 'none' [default: the card's; see: weatherglass list suites].")
 @click.option("--reference", default="auto", metavar="RUN", help="Whose errors divide mCE: 'STORE::MODEL', 'alexnet'.")
 @click.option("--store", default="runs/reproduce", show_default=True, help="Folder that keeps the results.")
-@click.option("--limit", type=click.IntRange(1), help="Measure a class-balanced subset of so many images.")
+@click.option("--limit", type=click.IntRange(1), help="Measure so many images; each class keeps its share.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the disturbances and of the subset.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for tables.md, numbers.json and the figure.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")

@@ -32,7 +32,7 @@ def command(
 
     CORRUPTION is a name ('fog'), several ('fog,snow'), a composition ('fog+motion_blur') or a suite
     ('imagenet-c'); `weatherglass list corruptions` names them. With the definition 'imagenet-c' the picture is
-    cropped to a square.
+    cropped to a square. It is shown as a model sees it: as it is stored, without the rotation of its EXIF data.
     """
     from weatherglass.corruptions.sheet import severity_sheet
     from weatherglass.corruptions.suites import SUITES
@@ -57,20 +57,14 @@ def command(
 
 
 def _picture(photograph: Path, size: int, *, square: bool):
-    """The photograph as a (3, height, width) uint8 tensor."""
+    """The photograph as a (3, height, width) uint8 tensor, decoded as `weatherglass evaluate` decodes it."""
     import numpy as np
     import torch
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image
 
-    from weatherglass.errors import UnreadableImage
+    from weatherglass.data.decode import decode_file
 
-    try:
-        with Image.open(photograph) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except FileNotFoundError:
-        raise UnreadableImage(str(photograph), "there is no such file") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise UnreadableImage(str(photograph), str(error)) from None
+    picture = Image.fromarray(decode_file(photograph).permute(1, 2, 0).numpy())
     if size > 0:
         scale = size / min(picture.size)
         shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))

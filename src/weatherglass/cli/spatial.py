@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--worst/--no-worst", default=True, show_default=True, help="Also search the worst of 775 for each image."
 )
-@click.option("--limit", type=click.IntRange(1), help="Measure a class-balanced subset of so many images.")
+@click.option("--limit", type=click.IntRange(1), help="Measure so many images; each class keeps its share.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the subset.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for the figures, as SVG and PNG.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--validation", help="What to score on, where --data has no such part.")
 @click.option("--output", help="Folder for checkpoints and weights  [default: runs/training/RECIPE].")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the recipe: schedule.epochs=20.")
-@click.option("--limit", type=click.IntRange(1), help="Train on a class-balanced part of so many images.")
+@click.option("--limit", type=click.IntRange(1), help="Train on so many images; each class keeps its share.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
 @click.option(
     "--workers", type=click.IntRange(0), help="Processes that load samples  [default: one less than processors]."

@@ -8,7 +8,7 @@ import click
 @click.option("--data", required=True, help="KIND:PATH, e.g. imagefolder:photos/val. See: weatherglass list data")
 @click.option("--attack", "attack_text", default="pgd:exit=never@4/255", show_default=True, help="What is transferred.")
 @click.option("--store", default="runs/transfer", show_default=True, help="Keeps the results and the images.")
-@click.option("--limit", type=click.IntRange(1), help="Measure a class-balanced subset of so many images.")
+@click.option("--limit", type=click.IntRange(1), help="Measure so many images; each class keeps its share.")
 @click.option("--preprocessing", help="Overrides the models' own, so that all see the same pixels: 'geometry none' ...")
 @click.option("--seed", default=0, show_default=True, help="Seed of the attack and of the subset.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")

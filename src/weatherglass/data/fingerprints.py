@@ -1,8 +1,9 @@
-"""Digests of file contents, computed once: a cache keeps them while a file's size and time of change stay the same.
+"""Digests of file contents, computed once: a cache keeps them while a file's size and times stay the same.
 
 Without it every start and every resume of a run would read the whole data set (ImageNet's validation images: 6.3 GB).
-As in a version-control index, a file counts as unchanged when path, size, and time of modification (nanoseconds)
-are; a file younger than two seconds is not cached, since it may change again within the clock's resolution.
+As in a version-control index, a file counts as unchanged when path, size, and times of modification and of change
+of its entry (nanoseconds) are: programs that copy set the former, nobody the latter. A file younger than two seconds is
+not cached, since it may change again within the clock's resolution.
 """
 
 import os
@@ -33,7 +34,7 @@ def file_digests(paths: Sequence[Path]) -> list[bytes]:
         if found is not None:
             return found
         digests = list(pool.map(_digest, paths, chunksize=16))
-    newest = max((int(stamp.rpartition(b"|")[2]) for stamp in stamps), default=0)
+    newest = max((int(stamped) for stamp in stamps for stamped in stamp.split(b"|")[-2:]), default=0)
     if newest < time.time_ns() - _YOUNG and b"unreadable" not in digests:
         _write(cache, digests)
     return digests
@@ -50,8 +51,9 @@ def _stamp(path: Path) -> bytes:
     try:
         status = path.stat()
     except OSError:
-        return f"{path.absolute()}|absent|0".encode(errors="surrogateescape")
-    return f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}".encode(errors="surrogateescape")
+        return f"{path.absolute()}|absent|0|0".encode(errors="surrogateescape")
+    times = f"{status.st_mtime_ns}|{status.st_ctime_ns}"
+    return f"{path.absolute()}|{status.st_size}|{times}".encode(errors="surrogateescape")
 
 
 def _digest(path: Path) -> bytes:

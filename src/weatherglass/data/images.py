@@ -55,7 +55,7 @@ class FileImages(ImageData):
     def digest(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """blake2b of ids, labels, class names and the contents of all files; equal for equal data on any machine.
 
-        The contents are read once: a later process finds their digests in a cache while size and time are as they
+        The contents are read once: a later process finds their digests in a cache while size and times are as they
         were (`fingerprints`).
         """
         contents = file_digests([self.root / name for name in self.files])

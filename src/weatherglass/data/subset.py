@@ -1,4 +1,4 @@
-"""A smaller part of a data set: balanced over the classes, and the same one whatever the order of the files."""
+"""A smaller part of a data set: each class keeps its share, and it is the same whatever the order of the files."""
 
 from hashlib import blake2b
 
@@ -12,8 +12,9 @@ def subset(data: ImageData, *, limit: int | None = None, fraction: float | None 
     """About `fraction` of the samples, or `limit` of them, stratified by label.
 
     Samples are ranked within their class by a hash of (seed, sample id); the samples with the smallest
-    (rank + 1/2) / class size are kept. So every class is represented in proportion (Webster's method), a smaller
-    subset is part of a larger one, and file order does not matter. The kept samples stay in the order of `data`.
+    (rank + 1/2) / class size are kept. So each class keeps its share, rounded to whole images (Webster's method), and
+    one whose share is less than half an image may have none; a smaller subset is part of a larger one, and file order
+    does not matter. The kept samples stay in the order of `data`.
     """
     if limit is not None and fraction is not None:
         raise UserError("Give a limit or a fraction, not both.")

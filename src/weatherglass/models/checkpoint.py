@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from weatherglass.errors import UserError
+from weatherglass.models.checkpoint_numbers import NUMBERS
 
 RAW_KEYS = ("state_dict", "model", "model_state_dict", "model_state", "net", "module", "weights")
 """Where training programs keep the weights, in the order in which they are tried."""
@@ -193,7 +194,7 @@ def _read_torch(path: Path) -> Any:
     # argparse.Namespace is what timm's and the FAN authors' training programs store beside the weights. Building
     # one runs no code: it is an empty object whose attributes are set from the file.
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+        with torch.serialization.safe_globals([argparse.Namespace, *NUMBERS]), warnings.catch_warnings():
             # torch remarks on pickles that it did not write; whether this one can be read is said below.
             warnings.simplefilter("ignore", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)

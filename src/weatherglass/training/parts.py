@@ -14,7 +14,7 @@ def training_and_validation(
 
     Where `validation` is None and the data has parts of its own, they are used: `digits`, `cifar10:FOLDER` and
     `cifar100:FOLDER` are trained on their training part and scored on their test part, a folder with `train` and
-    `val` (or `validation` or `test`) inside likewise. Else nothing is scored. `limit` keeps a class-balanced part of
+    `val` (or `validation` or `test`) inside likewise. Else nothing is scored. `limit` keeps a stratified part of
     the training data that `seed` decides.
 
     Raises `UserError` where images are in both.
