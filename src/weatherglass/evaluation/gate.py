@@ -137,7 +137,7 @@ def _judge_regression(rule: Rule, allowed: float, evidence: _Evidence) -> RuleRe
         return _failed(rule, missing or "not measured")
     if theirs is None:
         return _failed(rule, "not measured in the baseline")
-    if rule.metric not in evidence.tables.scores and (other := _other_choices(evidence.tables, evidence.baseline)):
+    if other := _other_choices(rule.metric, evidence.tables, evidence.baseline):
         return _failed(rule, f"the baseline was measured with another {other}")
     if _spans_grid(rule.metric, evidence.summary) and evidence.baseline.grid.expected != evidence.tables.grid.expected:
         return _failed(rule, "the baseline holds other corruptions, so the means are of different things")
@@ -155,11 +155,17 @@ def _judge_regression(rule: Rule, allowed: float, evidence: _Evidence) -> RuleRe
     )
 
 
-def _other_choices(tables: Tables, baseline: Tables) -> str:
-    """The choices, in words, under which the conditions of two runs are different ones; '' where they agree."""
-    mine, theirs = tables.run.choices, baseline.run.choices
-    differ = [f"{k} ({theirs[k]}, not {mine[k]})" for k in mine if mine[k] != theirs.get(k, mine[k])]
-    return ", ".join(differ)
+def _other_choices(metric: str, tables: Tables, baseline: Tables) -> str:
+    """The choices, in words, under which a metric of two runs is of different conditions; '' where they agree."""
+    if metric in tables.scores:  # of clean images, which no choice touches
+        return ""
+    condition = next((text for text in (metric, metric.partition(".")[2]) if text in tables.headline), None)
+    mine, theirs = (
+        run.records[condition].protocol.choices if condition else run.choices for run in (tables.run, baseline.run)
+    )
+    of_sequences = metric.startswith(("flips", "mfr", "mt5d"))
+    names = [name for name in mine if name.startswith("sequence") == of_sequences]
+    return ", ".join(f"{k} ({theirs[k]}, not {mine[k]})" for k in names if mine[k] != theirs.get(k, mine[k]))
 
 
 # ------------------------------------------------------------------ from a name to a number
