@@ -109,13 +109,14 @@ def test_the_published_recipe() -> None:
     optimiser = make_optimiser(start_segmenter(small, classes=3).network, small)
     schedule = make_schedule(optimiser, small, 371)
     rates = []
-    for step in (0, 4 * 371, 431 * 371 // 2, 431 * 371 - 1):
+    for step in (0, 750, 1500, 431 * 371 // 2, 431 * 371 - 1):
         schedule.step_update(step)
         rates.append(sorted({group["lr"] for group in optimiser.param_groups}))
     assert rates[0] == pytest.approx([6e-11, 6e-10], rel=1e-6)
-    assert rates[1] == pytest.approx([6e-5 * (1 - 4 / 431), 6e-4 * (1 - 4 / 431)], rel=1e-3)
-    assert rates[2] == pytest.approx([3e-5, 3e-4], rel=1e-2)
-    assert max(rates[3]) < 1e-8
+    assert rates[1] == pytest.approx([3e-5, 3e-4], rel=1e-5)
+    assert rates[2] == pytest.approx([6e-5 * (1 - 1500 / 159_901), 6e-4 * (1 - 1500 / 159_901)], rel=1e-6)
+    assert rates[3] == pytest.approx([3e-5, 3e-4], rel=1e-2)
+    assert max(rates[4]) < 1e-8
     decayed = {group["weight_decay"] for group in optimiser.param_groups}
     assert decayed == {0.0, 0.01}
 

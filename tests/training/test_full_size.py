@@ -1,4 +1,5 @@
-"""Every full-size recipe builds its network and makes one step at its own image size, on two images."""
+"""Every full-size recipe builds its network, from a checkpoint where it fine-tunes, and makes one step at its own image
+size, on two images."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 import torch
 
 from weatherglass.data.images import ArrayImages
+from weatherglass.models.checkpoint import save_weights
+from weatherglass.models.described import build_network
 from weatherglass.models.detector_names import is_detector
 from weatherglass.models.segmenter_names import is_segmenter
 from weatherglass.training.classification import Classification
@@ -38,7 +41,21 @@ def photographs(classes: int) -> ArrayImages:
     return ArrayImages("noise", pixels, np.arange(4), names, tuple("abcd"))
 
 
+def with_start(recipe: Recipe, folder: Path) -> Recipe:
+    """A fine-tuning starts from its network at 224 pixels, with the classes of what it was trained on."""
+    trained = build_network(
+        recipe.network.name,
+        recipe.network.arguments,
+        classes=21841 if "22k-to-" in recipe.name else 1000,
+        image_size=224,
+    )
+    save_weights(trained, folder / "start.safetensors")
+    return replace(recipe, network=replace(recipe.network, start=str(folder / "start.safetensors")))
+
+
 def step_once(recipe: Recipe, folder: Path) -> Training:
+    if "network.start" in recipe.summary or recipe.name.endswith("-384"):
+        recipe = with_start(recipe, folder)
     classes = 21841 if recipe.name.endswith("22k") else 1000
     if recipe.distillation.kind != "none":
         (folder / "teacher.py").write_text(TEACHER)
@@ -47,6 +64,7 @@ def step_once(recipe: Recipe, folder: Path) -> Training:
     training = Training(
         recipe, Classification(recipe, photographs(classes), None), Group(0, 1, torch.device("cpu")), Folder(folder)
     )
+    assert len(training.objective.remarks) == (recipe.network.start is not None)
     training.model.train()
     before = [parameter.detach().clone() for parameter in training.model.parameters()]
     with torch.random.fork_rng(devices=[]):

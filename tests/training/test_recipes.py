@@ -45,6 +45,40 @@ def test_the_paper_and_the_release_state_different_recipes() -> None:
     assert (release.averaging.decay, release.crop_ratio, release.augmentation.repeats) == (0.99992, 1.0, 1)
 
 
+@pytest.mark.parametrize(
+    ("name", "drop_path", "layer_decay", "size"),
+    [
+        ("fan-hybrid-b-22k-to-1k", 0.2, 0.8, 224),
+        ("fan-hybrid-b-22k-to-1k-384", 0.2, 0.8, 384),
+        ("fan-hybrid-l-22k-to-1k", 0.3, 0.8, 224),
+        ("fan-hybrid-l-22k-to-1k-384", 0.3, 0.8, 384),
+        ("fan-hybrid-b-1k-384", 0.2, 0.7, 384),
+    ],
+)
+def test_fine_tuning_has_the_numbers_of_convnext(name: str, drop_path: float, layer_decay: float, size: int) -> None:
+    recipe = RECIPES[name]
+    assert (recipe.epochs, recipe.batch, recipe.peak_rate, recipe.schedule.warmup) == (30, 512, 5e-5, 0)
+    assert (recipe.optimiser.weight_decay, recipe.optimiser.layer_decay) == (1e-8, layer_decay)
+    assert (recipe.network.drop_path, recipe.image_size, recipe.crop_ratio) == (drop_path, size, 1.0)
+    assert (recipe.mixing.mixup, recipe.mixing.cutmix, recipe.mixing.smoothing) == (0, 0, 0.1)
+    assert (recipe.augmentation.policy, recipe.augmentation.erasing) == ("rand-m9-mstd0.5-inc1", 0.25)
+
+
+def test_other_protocols_of_pre_training_and_fine_tuning() -> None:
+    for name in ("fan-hybrid-b-22k", "fan-hybrid-l-22k"):
+        recipe = RECIPES[name]
+        assert (recipe.epochs, recipe.batch, recipe.peak_rate, recipe.schedule.warmup) == (90, 4096, 4e-3, 5)
+        assert (recipe.optimiser.weight_decay, recipe.network.drop_path) == (0.05, 0.1)
+    swin = RECIPES["fan-swin-b-22k-to-1k"]
+    assert (swin.epochs, swin.schedule.warmup, swin.schedule.minimum_rate) == (30, 5, 2e-7)
+    assert (swin.peak_rate, swin.optimiser.weight_decay, swin.network.drop_path) == (2e-5, 1e-8, 0.2)
+    deit = RECIPES["deit-384"]
+    assert (deit.epochs, deit.batch, deit.image_size) == (30, 512, 384)
+    assert (deit.peak_rate, deit.schedule.minimum_rate, deit.optimiser.weight_decay) == (5e-6, 5e-6, 1e-8)
+    # What the fine-tuning does not name stays DeiT's.
+    assert (deit.crop_ratio, deit.averaging.decay, deit.mixing) == (0.875, 0.99996, RECIPES["deit-300"].mixing)
+
+
 def test_networks_of_the_small_comparison_differ_by_no_more_than_five_percent() -> None:
     from weatherglass.models.described import build_network
 
@@ -85,6 +119,20 @@ def test_settings_change_what_they_name() -> None:
         ("optimiser.rate", "0", "must be above 0"),
         ("averaging.decay", "1", "must lie in 0..1 (without 1)"),
         ("distillation.kind", "hard", "needs distillation.teacher"),
+        ("optimiser.rate", "nan", "optimiser.rate must be finite, got nan"),
+        ("mixing.mixup", "inf", "mixing.mixup must be finite"),
+        ("network.head_scale", "nan", "network.head_scale must be finite"),
+        ("network.arguments.layer_scale", "[1.0, nan]", "network.arguments.layer_scale must be finite"),
+        ("mean", "[0.0, nan, 0.0]", "mean must be finite"),
+        ("std", "[0.2, 0, 0.2]", "std must be above 0"),
+        ("augmentation.scale", "[2.0, 3.0]", "two numbers above 0, the lesser first, none above 1, got [2.0, 3.0]"),
+        ("augmentation.scale", "[0.5, 0.1]", "the lesser first"),
+        ("masked.scale", "[0, 2]", "masked.scale must be two numbers above 0, the lesser first, got"),
+        ("masked.size", "[0, 0]", "masked.size must be height and width"),
+        ("optimiser.epsilon", "-1", "optimiser.epsilon must be at least 0"),
+        ("optimiser.betas", "[0.9, 1.0]", "optimiser.betas must lie in 0..1"),
+        ("augmentation.colour_jitter", "-0.1", "must be at least 0"),
+        ("seed", "1180591620717411303424", "seed must be less than 2^63"),
     ],
 )
 def test_a_wrong_setting_gets_one_line(key: str, value: str, told: str) -> None:
@@ -109,6 +157,10 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
         read_recipe(broken)
     with pytest.raises(UserError, match="Did you mean optimiser"):
         read_recipe(unknown)
+    for base in ("3", '["a"]'):
+        broken.write_text(f"base = {base}\n")
+        with pytest.raises(UserError, match="base is the name of a recipe"):
+            read_recipe(broken)
     with pytest.raises(UserError, match=r"There is no recipe at .*absent\.toml"):
         find_recipe(str(tmp_path / "absent.toml"))
     with pytest.raises(UserError, match=r"Did you mean fan-vit-"):

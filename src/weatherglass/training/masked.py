@@ -62,8 +62,9 @@ def mirrored(image: Image, mask: Mask, *, chance: float, draws: Draws) -> tuple[
 def distorted(image: Image, *, draws: Draws) -> Image:
     """Photometric distortion: brightness +-32 levels, contrast and saturation x 0.5..1.5, hue +-18 of 180 steps.
 
-    Each with chance 1/2; contrast comes before or behind saturation and hue (Liu et al., "SSD", ECCV 2016, in the form
-    of mmsegmentation's PhotoMetricDistortion).
+    Each with chance 1/2; contrast comes before or behind saturation and hue (Liu et al., "SSD", ECCV 2016, with the
+    numbers and order of mmsegmentation's PhotoMetricDistortion). That cuts to whole levels of 0..255 after every step;
+    here brightness and a contrast right behind it are one step, which spares what would be cut off between them.
     """
     coins = (draws.uniform("coins", 5)[0] < 0.5).tolist()
     amounts = (2 * draws.uniform("amounts", 4)[0] - 1).tolist()

@@ -2,8 +2,9 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -27,6 +28,8 @@ def read_recipe(path: str | Path) -> Recipe:
         raise UserError(f"{path} is not a TOML file: {error}.") from None
     base = content.pop("base", None)
     if base is not None:
+        if not isinstance(base, str):
+            raise UserError(f"{path}: base is the name of a recipe (weatherglass list recipes), got {base!r}.")
         content = merged(as_mapping(RECIPES[base]), {"name": path.stem, **content})
     return recipe_from_mapping({"name": path.stem, **content}, origin=str(path))
 
@@ -118,6 +121,8 @@ _AT_LEAST = {
     "optimiser.rate_batch": 0,
     "optimiser.weight_decay": 0,
     "optimiser.clip": 0,
+    "optimiser.epsilon": 0,
+    "network.head_scale": 0,
     "schedule.epochs": 1,
     "schedule.warmup": 0,
     "schedule.warmup_steps": 0,
@@ -127,6 +132,7 @@ _AT_LEAST = {
     "schedule.cooldown": 0,
     "augmentation.repeats": 1,
     "augmentation.padding": 0,
+    "augmentation.colour_jitter": 0,
     "optimiser.head_factor": 0,
     "mixing.mixup": 0,
     "mixing.cutmix": 0,
@@ -145,9 +151,15 @@ _SHARES = (
     "distillation.weight",
 )
 
+_SPANS = {"augmentation.scale": (0.0, 1.0), "masked.scale": (0.0, inf)}
+"""Pairs of a least and a largest value, and between which bounds they lie."""
+
 
 def _check_values(recipe: Recipe, origin: str) -> None:
     values = _flat(as_mapping(recipe))
+    for key, value in values.items():
+        if not all(isfinite(each) for each in _numbers(value)):
+            raise UserError(f"{origin}: {key} must be finite, got {value}.")
     for key, least in _AT_LEAST.items():
         if values[key] < least:
             raise UserError(f"{origin}: {key} must be at least {least:g}, got {values[key]}.")
@@ -175,6 +187,22 @@ def _check_values(recipe: Recipe, origin: str) -> None:
             f"{origin}: schedule.milestones must rise and lie between 0 and the {recipe.epochs} epochs, "
             f"got {milestones}."
         )
+    for key, (least, most) in _SPANS.items():
+        low, high = values[key]
+        if not least < low <= high <= most:
+            raise UserError(
+                f"{origin}: {key} must be two numbers above {least:g}, the lesser first"
+                + (f", none above {most:g}" if isfinite(most) else "")
+                + f", got {values[key]}."
+            )
+    if min(recipe.std) <= 0:
+        raise UserError(f"{origin}: std must be above 0 for every channel, got {values['std']}.")
+    if not all(0 <= beta < 1 for beta in recipe.optimiser.betas):
+        raise UserError(f"{origin}: optimiser.betas must lie in 0..1 (without 1), got {values['optimiser.betas']}.")
+    if recipe.masked.size is not None and min(recipe.masked.size) < 1:
+        raise UserError(f"{origin}: masked.size must be height and width in pixels, got {values['masked.size']}.")
+    if abs(recipe.seed) >= 2**63:
+        raise UserError(f"{origin}: seed must be less than 2^63, got {recipe.seed}.")
     for key in ("boxed.short_sides", "boxed.crop_short_sides", "boxed.crop_range"):
         sides = values[key]
         if not sides or min(sides) < 1 or (key == "boxed.crop_range" and sides[0] > sides[1]):
@@ -197,6 +225,17 @@ def _flat(table: Mapping[str, Any], place: str = "") -> dict[str, Any]:
     for key, value in table.items():
         flat |= _flat(value, f"{place}{key}.") if isinstance(value, Mapping) and value else {f"{place}{key}": value}
     return flat
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """The numbers in a value and in lists and tables within it."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _numbers(inner)
+    elif isinstance(value, float):
+        yield value
 
 
 def _toml_value(text: str) -> Any:

@@ -172,7 +172,7 @@ def _finetunings() -> list[Recipe]:
             optimiser=replace(_FINETUNE.optimiser, layer_decay=0.7),
             **at_384,
         ),
-        replace(
+        replace(  # Swin's rates, decay and drop path; no mixing, and an average, as in the others
             _FINETUNE,
             name="fan-swin-b-22k-to-1k",
             summary="FAN-Swin-B from ImageNet-22k to 1k (Swin's protocol); give network.start",
@@ -185,11 +185,10 @@ def _finetunings() -> list[Recipe]:
             name="deit-384",
             summary="DeiT-B from 224 to 384 pixels, 30 epochs; give network.start",
             network=Network("timm/deit_base_patch16_384", drop_path=0.1),
+            image_size=384,
             batch=512,
             optimiser=Optimiser(rate=5e-6, rate_batch=512, weight_decay=1e-8),
             schedule=Schedule(epochs=30, warmup=5, warmup_rate=1e-6, minimum_rate=5e-6),
-            averaging=Averaging(0.0),
-            **at_384,
         ),
     ]
 

@@ -6,18 +6,18 @@ from weatherglass.training.recipe import Augmentation, Masked, Mixing, Network, 
 
 SEGFORMER = Recipe(
     name="segformer-fan-hybrid-s",
-    summary="FAN-S-Hybrid with a SegFormer head on Cityscapes, 160,000 steps (FAN table 9); give network.start",
+    summary="FAN-S-Hybrid with a SegFormer head on Cityscapes, 431 epochs (FAN table 9); give network.start",
     network=Network("segformer/fan_small_12_p4_hybrid"),
     image_size=1024,
     batch=8,
     optimiser=Optimiser(rate=6e-5, weight_decay=0.01, head_factor=10.0),
-    schedule=Schedule(epochs=431, warmup=4, warmup_rate=6e-11, minimum_rate=0.0, shape="linear"),
+    schedule=Schedule(epochs=431, warmup=0, warmup_steps=1500, warmup_rate=6e-11, minimum_rate=0.0, shape="linear"),
     augmentation=Augmentation(crop="none", flip=0.5),
     masked=Masked(size=(1024, 2048), scale=(0.5, 2.0), largest_share=0.75),
     mixing=Mixing(smoothing=0.0),
     crop_ratio=1.0,
 )
-"""SegFormer's recipe, which FAN's segmentation follows: 160,000 steps are 431 epochs of 371, and 1,500 of them warm up.
+"""SegFormer's recipe, which FAN's segmentation follows: its 160,000 steps are 431 epochs of 371 but for 99.
 Normalisation statistics are each process's own, where the authors synchronise them."""
 
 _SEGMENT_MICRO = replace(
