@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 from recipes_small import small
-from small_trainings import DATA, assert_equal
+from small_trainings import DATA, HELD_OUT, assert_equal
 from torch import Tensor, nn
 
 from weatherglass.errors import UserError
 from weatherglass.training.classification import Classification
-from weatherglass.training.distributed import Group, joined
+from weatherglass.training.distributed import joined
 from weatherglass.training.interruption import Interrupted
 from weatherglass.training.loop import train
 from weatherglass.training.progress import Listener, Pace
@@ -38,6 +38,15 @@ class StopsTheOther(Listener):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+class StopsTheOtherInScoring(Classification):
+    """Process 1 is asked to stop while the network is scored."""
+
+    def score(self, model: nn.Module, device: torch.device, *, workers: int) -> dict[str, float]:
+        if os.environ["RANK"] == "1":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().score(model, device, workers=workers)
+
+
 class BreaksInTheOther(Classification):
     """Process 1 has a last loss that is no number."""
 
@@ -49,28 +58,38 @@ class BreaksInTheOther(Classification):
         return loss * float("nan") if self.steps == 17 and os.environ["RANK"] == "1" else loss
 
 
-def going_on(group: Group, folder: Path) -> None:
-    whole = train(RECIPE, Classification(RECIPE, DATA, None), folder / "whole", group=group)
-    assert whole.steps_an_epoch == 17
+def going_on(whole: Training, folder: Path) -> None:
+    group = whole.group
     with pytest.raises(Interrupted):
-        train(RECIPE, Classification(RECIPE, DATA, None), folder / "parts", group=group, listener=StopsTheOther())
-    parts = train(RECIPE, Classification(RECIPE, DATA, None), folder / "parts", group=group)
+        train(RECIPE, Classification(RECIPE, DATA, HELD_OUT), folder / "parts", group=group, listener=StopsTheOther())
+    parts = train(RECIPE, Classification(RECIPE, DATA, HELD_OUT), folder / "parts", group=group)
     if group.leads:  # what is written
         assert_equal(parts, whole)
 
 
-def breaking(group: Group, folder: Path) -> None:
+def stopping_while_scoring(whole: Training, folder: Path) -> None:
+    group = whole.group
+    with pytest.raises(Interrupted):
+        train(RECIPE, StopsTheOtherInScoring(RECIPE, DATA, HELD_OUT), folder / "unscored", group=group)
+    assert not (folder / "unscored" / "metrics.csv").exists()
+    scored = train(RECIPE, Classification(RECIPE, DATA, HELD_OUT), folder / "unscored", group=group)
+    if group.leads:
+        assert_equal(scored, whole)
+
+
+def breaking(whole: Training, folder: Path) -> None:
     with pytest.raises(Diverged, match="The loss is nan at step 16"):
-        train(RECIPE, BreaksInTheOther(RECIPE, DATA, None), folder / "broken", group=group)
+        train(RECIPE, BreaksInTheOther(RECIPE, DATA, HELD_OUT), folder / "broken", group=whole.group)
     assert not (folder / "broken" / "last.pt").exists()
 
 
-def folders_of_their_own(group: Group, folder: Path) -> None:
+def folders_of_their_own(whole: Training, folder: Path) -> None:
+    group = whole.group
     mine = folder / f"machine {group.rank}"
     if group.leads:
         shutil.copytree(folder / "whole", mine)
     with pytest.raises(UserError, match="Give an --output that all of them share"):
-        train(RECIPE, Classification(RECIPE, DATA, None), mine, group=group)
+        train(RECIPE, Classification(RECIPE, DATA, HELD_OUT), mine, group=group)
 
 
 def process(rank: int, port: int, folder: Path) -> None:
@@ -78,8 +97,10 @@ def process(rank: int, port: int, folder: Path) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "RANK": str(rank)}
     torch.set_num_threads(1)
     with joined("cpu") as group:
-        for each in (going_on, breaking, folders_of_their_own):
-            each(group, folder)
+        whole = train(RECIPE, Classification(RECIPE, DATA, HELD_OUT), folder / "whole", group=group)
+        assert whole.steps_an_epoch == 17
+        for each in (going_on, stopping_while_scoring, breaking, folders_of_their_own):
+            each(whole, folder)
 
 
 def test_two_processes_stop_go_on_and_fail_together(tmp_path: Path) -> None:

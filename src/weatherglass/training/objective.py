@@ -60,7 +60,8 @@ class Objective(ABC, Generic[Batch]):
     def score(self, model: nn.Module, device: torch.device, *, workers: int) -> dict[str, float]:
         """Scores of a network in evaluation mode on held-out data, the headline first; empty where there is none.
 
-        Rates lie in [0, 1] and come with the number of samples as 'images'.
+        Rates lie in [0, 1] and come with the number of samples as 'images'. Every process scores all of it; a stop is
+        heard when `model` is called, and ends this.
         """
 
     def description(self, scores: Mapping[str, float]) -> dict[str, Any]:
