@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from weatherglass.data.classes import output_of_class
-from weatherglass.data.detection import ReclassedObjects
+from weatherglass.data.detection import ReclassedObjects, true_objects
 from weatherglass.data.load import load_data
 from weatherglass.data.validate import validate_folder
 from weatherglass.errors import UnusableAnnotation, UserError
@@ -243,6 +243,18 @@ def test_objects_with_other_class_numbers() -> None:
     assert moved.boxes(1).masks is None
     assert moved.select([1], "second").ids == data.ids[1:]
     assert moved.digest != data.digest
+
+
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_no_reader_may_hand_over_a_class_that_is_none(wrong: int) -> None:
+    """-1 would be renumbered like the last class."""
+    inner = loaded("scene-objects:2@32")
+    data = ReclassedObjects(inner, (wrong,) * len(inner.classes), ("a", "b"))
+    for masks in (False, True):
+        with pytest.raises(UserError, match=rf"has the class {wrong}, but there are 2 classes, 0 to 1"):
+            true_objects(data, 0, masks=masks)
+    with pytest.raises(UserError, match="has the class"):
+        ReclassedObjects(data, (0, 1), ("a", "b")).boxes(0)
 
 
 def test_the_shared_photographs(shared_data: Path) -> None:

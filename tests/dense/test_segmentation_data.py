@@ -11,7 +11,7 @@ from PIL import Image
 
 from weatherglass.data.load import load_data
 from weatherglass.data.scenes import CLASSES, SceneImages
-from weatherglass.data.segmentation import Reclassed, prepared_mask
+from weatherglass.data.segmentation import Reclassed, class_map, prepared_mask
 from weatherglass.data.segmentation_classes import CAMVID, CITYSCAPES, palette, voc_colour
 from weatherglass.errors import UserError
 from weatherglass.types import IGNORE, Preprocessing, SegmentationData
@@ -146,6 +146,16 @@ def test_classes_are_renumbered() -> None:
     turned = Reclassed(scenes, (5, 4, 3, 2, 1, 0), CLASSES[::-1])
     assert torch.equal(turned.mask(1), 5 - scenes.mask(1))
     assert turned.select([1], "one").digest != scenes.select([1], "one").digest
+
+
+def test_no_reader_may_hand_over_a_class_that_is_none() -> None:
+    """An index beyond the classes would be counted as a class of the next image."""
+    scenes = loaded("scenes:2@48")
+    short = Reclassed(scenes, tuple(range(len(CLASSES))), CLASSES[:1])
+    with pytest.raises(UserError, match=r"the mask of .* holds the class \d, but there are 1 classes"):
+        class_map(short, 0)
+    with pytest.raises(UserError, match="holds the class"):
+        Reclassed(short, (4,), ("it",)).mask(0)
 
 
 def test_scenes_are_their_own_and_true() -> None:

@@ -164,10 +164,10 @@ class ReclassedObjects(DetectionData):
         return self.inner.image(index)
 
     def objects(self, index: int) -> Objects:
-        return self._renumbered(self.inner.objects(index))
+        return self._renumbered(true_objects(self.inner, index))
 
     def boxes(self, index: int) -> Objects:
-        return self._renumbered(self.inner.boxes(index))
+        return self._renumbered(true_objects(self.inner, index, masks=False))
 
     def _renumbered(self, found: Objects) -> Objects:
         return replace(found, classes=np.array(self.outputs, dtype=np.int64)[found.classes])
@@ -180,6 +180,18 @@ class ReclassedObjects(DetectionData):
         """blake2b of the inner digest and the new classes."""
         text = f"{self.inner.digest}{self.outputs}{self.classes}"
         return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def true_objects(data: DetectionData, index: int, *, masks: bool = True) -> Objects:
+    """The objects of one image, whoever wrote their reader. Raises `UserError` for a class that `data` has not."""
+    found = data.objects(index) if masks else data.boxes(index)
+    wrong = (found.classes < 0) | (found.classes >= len(data.classes))
+    if wrong.any():
+        raise UserError(
+            f"{data.name}: an object of {data.ids[index]} has the class {int(found.classes[wrong][0])}, but there are "
+            f"{len(data.classes)} classes, 0 to {len(data.classes) - 1}."
+        )
+    return found
 
 
 def unusable_box(box: Sequence[float], size: tuple[int, int] | None) -> str | None:

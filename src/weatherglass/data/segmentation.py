@@ -122,7 +122,7 @@ class Reclassed(SegmentationData):
     def mask(self, index: int) -> UInt8[Tensor, "height width"]:
         table = torch.full((256,), IGNORE, dtype=torch.uint8)
         table[: len(self.outputs)] = torch.tensor(self.outputs, dtype=torch.uint8)
-        return table[self.inner.mask(index).long()]
+        return table[class_map(self.inner, index).long()]
 
     def select(self, indices: Sequence[int], selection: str) -> "Reclassed":
         return Reclassed(self.inner.select(indices, selection), self.outputs, self.classes)
@@ -132,6 +132,18 @@ class Reclassed(SegmentationData):
         """blake2b of the inner digest and the new classes."""
         text = f"{self.inner.digest}{self.outputs}{self.classes}"
         return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def class_map(data: SegmentationData, index: int) -> UInt8[Tensor, "height width"]:
+    """The mask of one image, whoever wrote its reader. Raises `UserError` where it holds what is no class of `data`."""
+    mask = data.mask(index)
+    wrong = (mask >= len(data.classes)) & (mask != IGNORE)
+    if wrong.any():
+        raise UserError(
+            f"{data.name}: the mask of {data.ids[index]} holds the class {int(mask[wrong][0])}, but there are "
+            f"{len(data.classes)} classes, 0 to {len(data.classes) - 1}; {IGNORE} stands for pixels that do not count."
+        )
+    return mask
 
 
 def decode_ids(data: bytes, location: str) -> np.ndarray:

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weatherglass.data.segmentation import prepared_mask
+from weatherglass.data.detection import true_objects
+from weatherglass.data.segmentation import class_map, prepared_mask
 from weatherglass.data.segmentation_classes import palette
 from weatherglass.evaluation.forward import Clock, Forward, batch_of, checked, find_objects
 from weatherglass.evaluation.pictures import encode_objects, encode_overlay
@@ -38,7 +39,7 @@ class Looking:
         assert isinstance(data, SegmentationData)
         with self.clock.running("disturb"):
             disturbed = disturbance.of_input(batch, self.predictor, seed=seed)
-            masks = [prepared_mask(data.mask(row), self.predictor.preprocessing) for row in rows]
+            masks = [prepared_mask(class_map(data, row), self.predictor.preprocessing) for row in rows]
             truth = disturbance.of_masks(torch.stack(masks), batch.ids, seed=seed)
         seen = []
         for images, answers in zip(disturbed.split(self.forward.size), truth.split(self.forward.size), strict=True):
@@ -56,7 +57,7 @@ class Looking:
         with self.clock.running("predict"):
             found = find_objects(self.predictor, disturbed)
         drawn = any(one.masks is not None for one in found)
-        truth = [data.objects(row) if drawn else data.boxes(row) for row in rows]
+        truth = [true_objects(data, row, masks=drawn) for row in rows]
         return disturbed, self.task.observe(found, truth)
 
 
