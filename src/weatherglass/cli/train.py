@@ -142,9 +142,10 @@ def terminal() -> "Listener":
             )
             memory, steps = recipe.averaging.decay, recipe.epochs * training.steps_an_epoch
             if memory and 1 / (1 - memory) > steps / 5:
+                origin = "untrained network" if recipe.network.start is None else "network it starts from"
                 click.echo(
                     f"Note: averaging.decay={memory:g} remembers {1 / (1 - memory):,.0f} of {steps:,} steps: the "
-                    "average will hold much of the untrained network. Lower it, or set it to 0."
+                    f"average will hold much of the {origin}. Lower it, or set it to 0."
                 )
             for remark in training.objective.remarks:
                 click.echo(f"Note: {remark}")
