@@ -60,3 +60,14 @@ def test_dense_tasks_refuse_what_they_do_not_read(key: str, value: str) -> None:
         task(RECIPES[name], load_data(data), None)
         with pytest.raises(UserError, match=f"{key} = .* is for classifiers; .* does not read it"):
             task(with_settings(RECIPES[name], {key: value}), load_data(data), None)
+
+
+def test_a_state_with_other_groups_of_weights_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a network exempts from decay decides the groups, in whose order the optimiser's state is kept."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    with monkeypatch.context() as before:
+        before.setattr(VisionTransformer, "no_weight_decay", lambda self: set())
+        begun(small(), tmp_path).save()
+    with pytest.raises(UserError, match=r"last\.pt is of a version that decayed other weights"):
+        begun(small(), tmp_path).resume()
