@@ -22,15 +22,16 @@ from weatherglass.errors import UnreadableImage
 if TYPE_CHECKING:
     from PIL import Image
 
-RAW_ENDINGS = frozenset(
-    {".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef", ".srw"},
+DECODED_ENDINGS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".avif", ".tga"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx"}
 )
+"""What is decoded goes by the bytes of a file; endings only tell images from other files."""
+
+RAW_ENDINGS = frozenset({".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef", ".srw"})
 """Raw files of cameras, which are never decoded: many are TIFF inside, and what a reader of TIFF finds is a preview."""
 
-IMAGE_ENDINGS = RAW_ENDINGS | frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".avif", ".tga"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".heic", ".heif", ".jxl"}
-)
+IMAGE_ENDINGS = DECODED_ENDINGS | RAW_ENDINGS | {".heic", ".heif", ".jxl"}
 """A file with one of these endings is taken for an image, so that one which cannot be decoded is said to be unreadable
 and does not vanish. HEIC and JPEG XL decode where a plugin of Pillow for them is registered."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weatherglass.data.decode import IMAGE_ENDINGS
+from weatherglass.data.decode import DECODED_ENDINGS, IMAGE_ENDINGS
 from weatherglass.data.images import FileImages
 from weatherglass.errors import UserError
 
@@ -117,6 +117,6 @@ def _no_images(directory: Path) -> str:
         else ""
     )
     return (
-        f"The class directory {directory} holds no images ({found}; read are {', '.join(sorted(IMAGE_ENDINGS))}). "
+        f"The class directory {directory} holds no images ({found}; read are {', '.join(sorted(DECODED_ENDINGS))}). "
         f"Remove it or fill it.{hint}"
     )

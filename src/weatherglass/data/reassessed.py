@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weatherglass.data.decode import IMAGE_ENDINGS
+from weatherglass.data.decode import DECODED_ENDINGS
 from weatherglass.data.folder import check_directory, image_files
 from weatherglass.data.imagenet import imagenet_wnids
 from weatherglass.data.images import FileImages
@@ -30,7 +30,7 @@ def load_reassessed(name: str, place: str) -> SeveralLabels:
     table = _table(name, root, given)
     files = sorted(image_files(root))
     if not files:
-        raise UserError(f"{name}: {root} holds no images ({', '.join(sorted(IMAGE_ENDINGS))}).")
+        raise UserError(f"{name}: {root} holds no images ({', '.join(sorted(DECODED_ENDINGS))}).")
     labels = {file: found for file in files if (found := _labels_of(name, file, table))}
     if not labels:
         raise UserError(f"{name}: none of the {len(files)} images has a reassessed label.")
