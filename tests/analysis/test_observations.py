@@ -107,9 +107,8 @@ def test_similarity_between_networks(predictor: TorchPredictor, pictures: ArrayI
     assert np.allclose(np.diagonal(itself.matrix), 1)
 
 
-def test_no_noise_is_no_change_and_more_is_more(predictor: TorchPredictor, pictures: ArrayImages) -> None:
-    silent, weak, strong = (noise_decay(predictor, pictures, sigma=sigma, draws=2) for sigma in (0, 0.05, 0.2))
-    assert (silent.noise == 0).all()
+def test_more_noise_is_more_change(predictor: TorchPredictor, pictures: ArrayImages) -> None:
+    weak, strong = (noise_decay(predictor, pictures, sigma=sigma, draws=2) for sigma in (0.05, 0.2))
     assert weak.noise.mean() < strong.noise.mean()
     assert np.allclose(weak.decay[0], 1)
     again = noise_decay(predictor, pictures, sigma=0.05, draws=2, batch_size=5)

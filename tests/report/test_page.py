@@ -227,7 +227,7 @@ def test_data_of_one_name_are_told_apart(tmp_path: Path) -> None:
     recipe = Recipe(models=("vit", "vit"), kinds=("fog",), samples=60, protocols=({}, {"data": "e" * 32}))
     made, page = page_of(tmp_path, recipe)
     assert {group.name for group in made.content.groups} == {"digits (d1d1d1d1)", "digits (eeeeeeee)"}
-    assert {view.label for view in made.content.models} == {"vit · data d1d1d1d1", "vit · data eeeeeeee"}
+    assert {view.label for view in made.content.models} == {"vit · data digest d1d1d1d1", "vit · data digest eeeeeeee"}
     assert "Is the difference real?" not in page.words
 
 
