@@ -149,8 +149,8 @@ def _under(run: Run, suite: str) -> Run:
 
 def worth_showing(measured: set[str]) -> list[Section]:
     """The sections that compare something; where none does, those that hold anything."""
-    held = [(section, len(measured & set(section.recipes))) for section in SECTIONS]
-    return [section for section, count in held if count > 1] or [section for section, count in held if count]
+    comparing = [section for section in SECTIONS if any(measured.issuperset(pair) for pair in section.pairs)]
+    return comparing or [section for section in SECTIONS if measured.intersection(section.recipes)]
 
 
 def table(findings: Findings, section: Section) -> None:
