@@ -158,13 +158,11 @@ def table(findings: Findings, section: Section) -> None:
     fifteen, seventeen = findings.fifteen, findings.seventeen
     columns = ("parameters", "seeds", "clean, 10,000", "corrupted, 15", "corrupted, 17", "retention, 15", "mCE", SHIFT)
     print(f"\n| recipe | {' | '.join(columns)} |\n|---|---:|---:|{'---|' * (len(columns) - 2)}")
-    both = {
-        rows[0].member.family: (rows, wider) for rows, wider in zip(fifteen.trainings, seventeen.trainings, strict=True)
-    }
     for recipe in section.recipes:
-        if recipe not in both:
+        places = fifteen.positions(recipe)
+        if not places:
             continue
-        rows, wider = both[recipe]
+        rows, wider = ([study.rows[k] for k in places] for study in (fifteen, seventeen))
         cells = [
             averaged(fifteen, rows, ALL),
             averaged(fifteen, rows, "corrupted"),
@@ -182,7 +180,7 @@ def families(study: Study, section: Section) -> None:
     names = list(study.rows[0].summary.families)
     print(f"\n| recipe | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
     for recipe in section.recipes:
-        if rows := _trainings(study, recipe):
+        if rows := study.positions(recipe):
             found = [np.mean([study.rows[k].summary.families[name].value for k in rows]) for name in names]
             print(f"| `{recipe}` | {' | '.join(f'{100 * mean:.1f}' for mean in found)} |")
 
@@ -191,7 +189,7 @@ def comparisons(study: Study, section: Section) -> None:
     """One row a pair of recipes: differences in points."""
     print(f"\n| second against first | seeds | {' | '.join(MEASURES)} |\n|---|---|{'---|' * len(MEASURES)}")
     for one, other in section.pairs:
-        first, second = _trainings(study, one), _trainings(study, other)
+        first, second = study.positions(one), study.positions(other)
         if first and second:
             found = [study.difference(measure, first, second) for measure in MEASURES]
             cells = ["-" if each is None else f"{in_points(each)} {_verdict(each)}" for each in found]
@@ -205,10 +203,6 @@ def luck(study: Study) -> None:
         print("\n## Standard deviation of a training about its recipe\n")
     for measure, noise in found:
         print(f"- {measure}: {100 * noise.deviation:.2f} points, {noise.degrees} degrees of freedom")
-
-
-def _trainings(study: Study, recipe: str) -> list[int]:
-    return [k for k, row in enumerate(study.rows) if row.member.family == recipe]
 
 
 def _verdict(found: Estimate) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 from weatherglass.analysis.grouping import adjusted_rand, spatial_coherence, spectral_clusters
 from weatherglass.analysis.labels import labelled_for
 from weatherglass.analysis.masks import HasMasks, mask_agreement, token_classes
-from weatherglass.analysis.recording import Layer, Recorder, check_of_input, image_batches
+from weatherglass.analysis.recording import Layer, Recorder, image_batches
 from weatherglass.errors import UserError
 from weatherglass.randomness import Draws
 from weatherglass.types import Disturbance, ImageData, Predictor
@@ -66,10 +66,8 @@ def cluster_maps(
     """Cluster the tokens of some layers (positions among all; None: all), clean and under input disturbances.
 
     Where `data` has masks, clusters are compared with them. The first `pictures` images are kept to be shown. Raises
-    `UserError` for a disturbance of the model, and for an attack as `labelled_for` says.
+    `UserError` as `labelled_for` does.
     """
-    for one in disturbances:
-        check_of_input(one)
     recorder: Recorder | None = None
     chosen: tuple[Layer, ...] = ()
     kept: list[list[Tensor]] = []

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from weatherglass.analysis.attention_maps import attention_rollout, class_activation
 from weatherglass.analysis.labels import labelled_for
-from weatherglass.analysis.recording import check_of_input, image_batches
+from weatherglass.analysis.recording import image_batches
 from weatherglass.errors import UserError
 from weatherglass.types import Disturbance, ImageData, Predictor
 
@@ -46,9 +46,8 @@ def looks(
     """Both kinds of map for clean and disturbed images; the activation is of the class predicted on the clean ones.
 
     Rollout is left out for models whose attention is not global. The first `pictures` images are kept to be shown.
-    Raises `UserError` for a disturbance of the model, and for an attack as `labelled_for` says.
+    Raises `UserError` as `labelled_for` does.
     """
-    check_of_input(disturbance)
     shown: list[list[Tensor]] = [[], []]
     maps: dict[str, list[list[Tensor]]] = {"rollout": [[], []], "activation": [[], []]}
     for batch in image_batches(labelled_for(data, predictor, [disturbance]), predictor, batch_size):

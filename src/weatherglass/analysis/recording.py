@@ -14,7 +14,7 @@ from weatherglass.analysis.structure import Structure, UnreadableStructure, find
 from weatherglass.analysis.tracing import Call, hooked
 from weatherglass.data.geometry import prepare
 from weatherglass.errors import UserError
-from weatherglass.types import Batch, Disturbance, ImageData, Images, Predictor
+from weatherglass.types import Batch, ImageData, Images, Predictor
 
 EMBEDDING = "embedding"
 
@@ -152,14 +152,6 @@ def _probe(model: nn.Module, size: tuple[int, int], *handles: torch.utils.hooks.
     like = next(model.parameters(), torch.zeros(1))
     with hooked(list(handles)), torch.no_grad():
         model(torch.zeros(2, 3, *size).to(like))
-
-
-def check_of_input(disturbance: Disturbance) -> None:
-    """Raise `UserError` for a disturbance of the model: what compares clean with disturbed *images* would ignore it."""
-    if type(disturbance).of_model is not Disturbance.of_model:
-        raise UserError(
-            f"'{disturbance}' disturbs the model, and here images are: give e.g. fog@3, gaussian_noise@3 or pgd@8/255."
-        )
 
 
 def image_batches(data: ImageData, predictor: Predictor, batch_size: int) -> Iterator[Batch]:

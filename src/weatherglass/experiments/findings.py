@@ -129,7 +129,7 @@ def _data(claim: str, study: Study, benchmark: str) -> Finding:
 
 def _second_is_ahead(claim: Claim, pair: tuple[str, str], study: Study, measure: str) -> Finding:
     """The second row minus the first, on the same images; trainings of a row are averaged and their luck counted."""
-    rows = [[k for k, row in enumerate(study.rows) if row.member.family == name] for name in pair]
+    rows = [study.positions(name) for name in pair]
     if not all(rows) or measure not in ("retention", *study.benchmarks):
         return _missing(claim.text, measure, f"{pair[1]} and {pair[0]} on clean and corrupted images")
     if measure == "retention" and "corrupted" not in study.benchmarks:

@@ -83,9 +83,10 @@ class Study:
         """Learned parameters of each model."""
         return np.array([row.parameters for row in self.rows], dtype=np.float64)
 
-    def positions(self, family: str, share: str) -> list[int]:
-        """Rows of a family and a share of data."""
-        return [k for k, row in enumerate(self.rows) if (row.member.family, row.member.share) == (family, share)]
+    def positions(self, family: str, share: str | None = None) -> list[int]:
+        """Rows of a family and a share of data (None: of any)."""
+        members = [row.member for row in self.rows]
+        return [k for k, one in enumerate(members) if one.family == family and share in (None, one.share)]
 
     def measure(self, name: str) -> tuple[Float[np.ndarray, " models"], Float[np.ndarray, "resamples models"]]:
         """A benchmark, or 'retention' (corrupted over clean), and the same in resamples of the images."""
